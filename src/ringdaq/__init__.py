@@ -1,0 +1,5 @@
+"""Headless, scriptable data acquisition."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The Python way in: sync and async clients, zero-copy attach."""

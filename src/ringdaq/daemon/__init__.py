@@ -1,0 +1,1 @@
+"""The only place that knows everyone: composition, supervision, control socket, safety."""

@@ -1,0 +1,1 @@
+"""The network face: gRPC in front of the control socket."""

@@ -1,0 +1,1 @@
+"""How samples are kept: a journal and NeXus HDF5."""

@@ -1,0 +1,1 @@
+"""Who decides what happens: checked scripts in processes of their own."""

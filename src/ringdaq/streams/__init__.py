@@ -1,0 +1,1 @@
+"""How samples travel here: rings of Arrow record batches in shared memory."""

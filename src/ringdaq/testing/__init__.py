@@ -1,0 +1,1 @@
+"""For driver authors: conformance suites and protocol simulators."""
