@@ -1,0 +1,262 @@
+"""The rig file as one typed tree that refuses what it does not know."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from ringdaq.config.lines import Path as Location
+from ringdaq.config.lines import key_lines, line_of
+from ringdaq.config.problems import Problem, dotted, problems_of, raise_problems
+from ringdaq.config.values import Bounds, FilePath, InstrumentName, Size
+from ringdaq.errors import ConfigError
+
+MIB = 2**20
+MAKES_THINGS_UP = "simulated."
+"""Drivers whose names begin so make their values up."""
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the rig file: no unknown keys, no guessed types, no NaN, no infinities."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class RigConfig(Section):
+    """`[rig]`: what the set-up is called."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    """The rig's name, in every file it records."""
+    description: str = ""
+    """A sentence for people."""
+
+
+class DaemonConfig(Section):
+    """`[daemon]`: where the daemon keeps things and what it starts."""
+
+    ring_directory: FilePath | None = None
+    """Where the rings lie; without it /dev/shm."""
+    data_directory: FilePath | None = None
+    """Where recordings go; without it the user's data directory."""
+    ring_capacity_bytes: Size = 4 * MIB
+    """Of each stream that has no `[stream.NAME]` of its own."""
+    grpc_port: Annotated[int, Field(ge=0, le=65535)] = 50051
+    """Of the gateway; 0 takes any free one."""
+    gateway: bool = True
+    """Whether to serve the network."""
+    recorder: bool = True
+    """Whether to keep what runs measure."""
+
+
+class InstrumentConfig(Section):
+    """`[[instrument]]`: one thing that the daemon owns."""
+
+    name: InstrumentName
+    """How scripts call it."""
+    driver: Annotated[str, Field(min_length=1)]
+    """One of ringdaq's drivers, or `package.module:NAME` for one of your own."""
+    simulated: bool = False
+    """Must be true where the values are made up, and nowhere else."""
+    poll_hz: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """How often its reading or position goes into its stream without being asked; 0 is never."""
+    deadline_secs: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long one call may take before it is given up."""
+    limits: dict[str, Bounds] = Field(default_factory=dict)
+    """Soft limits by quantity: `{ position = [0.0, 50.0] }`, in the instrument's unit."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The driver's own settings."""
+
+
+class StreamConfig(Section):
+    """`[stream.NAME]`: how much of a stream its ring holds."""
+
+    capacity_bytes: Size | None = None
+    """The ring's size."""
+    minutes: Positive | None = None
+    """The ring's length in time, for streams whose rate is known."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.capacity_bytes is None) == (self.minutes is None):
+            raise ValueError("write either capacity_bytes or minutes")
+        return self
+
+    def capacity_for(self, bytes_per_sec: float | None) -> int:
+        """The ring's size in bytes; `minutes` needs the stream's rate and is refused without."""
+        if self.capacity_bytes is not None:
+            return self.capacity_bytes
+        if not bytes_per_sec:
+            raise ConfigError(
+                "the stream's rate is not known beforehand, so its ring cannot be sized in "
+                "minutes; write capacity_bytes instead"
+            )
+        return max(64 * 1024, int((self.minutes or 0) * 60 * bytes_per_sec))
+
+
+class ScriptsConfig(Section):
+    """`[scripts]`: what a run may spend."""
+
+    operations: Annotated[int, Field(gt=0)] = 10_000
+    """Steps of the script between two instrument calls or sleeps."""
+    wall_secs: Positive = 86_400.0
+    """From start to end."""
+    memory_bytes: Size = 512 * MIB
+    """Of the script's process."""
+    output_bytes: Size = MIB
+    """Printed text; more ends the run."""
+    stop_secs: Positive = 5.0
+    """For tidying up after a stop was asked for."""
+    modules: list[str] = Field(
+        default_factory=lambda: [
+            "cmath", "collections", "datetime", "functools", "itertools",
+            "json", "math", "random", "statistics",
+        ]
+    )  # fmt: skip
+    """What scripts may import."""
+
+
+class RecordingConfig(Section):
+    """`[recording]`: how runs are kept."""
+
+    flush_secs: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often the journal and the file are made durable."""
+    keep_journal: bool = True
+    """Whether the journal stays after the file is sealed."""
+
+
+class Rig(Section):
+    """A whole rig file."""
+
+    rig: RigConfig
+    daemon: DaemonConfig = Field(default_factory=DaemonConfig)
+    instruments: list[InstrumentConfig] = Field(default_factory=list, alias="instrument")
+    streams: dict[str, StreamConfig] = Field(default_factory=dict, alias="stream")
+    scripts: ScriptsConfig = Field(default_factory=ScriptsConfig)
+    recording: RecordingConfig = Field(default_factory=RecordingConfig)
+    _text: str = PrivateAttr(default="")
+    _path: Path = PrivateAttr(default=Path("rig.toml"))
+    _lines: Mapping[Location, int] = PrivateAttr(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The rig's name."""
+        return self.rig.name
+
+    @property
+    def description(self) -> str:
+        """A sentence for people."""
+        return self.rig.description
+
+    @property
+    def text(self) -> str:
+        """The file's text as it was read."""
+        return self._text
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies, absolute."""
+        return self._path
+
+    @property
+    def lines(self) -> Mapping[Location, int]:
+        """The line of every key."""
+        return self._lines
+
+    def problem(self, location: Location, text: str) -> Problem:
+        """Something wrong at a place of the file."""
+        return Problem(line_of(location, self._lines), text)
+
+    def resolve(self, path: Path) -> Path:
+        """A path written in the file; a relative one begins at the file's own folder."""
+        return path if path.is_absolute() else self._path.parent / path
+
+
+def load_rig(path: str | Path) -> Rig:
+    """Read and check a rig file; all that is wrong is told in one `ConfigError`."""
+    path = Path(path).expanduser().absolute()
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError(f"the rig file cannot be read ({error.strerror}): {path}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"a rig file must be UTF-8 text ({error.reason}): {path}") from None
+    return parse_rig(text, path)
+
+
+def parse_rig(text: str, path: Path = Path("rig.toml")) -> Rig:
+    """Check a rig file's text; `path` is for messages and for relative paths in it."""
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the rig file is not valid TOML: {error}: {path}") from None
+    lines = key_lines(text)
+    try:
+        rig = Rig.model_validate(plain)
+    except ValidationError as error:
+        found = problems_of(error, Rig, lines)
+        raise_problems([*found, *_across(plain, lines)], path)
+        raise
+    raise_problems(_across(plain, lines), path)
+    rig._text, rig._path, rig._lines = text, path, lines
+    return rig
+
+
+def _across(plain: Mapping[str, Any], lines: Mapping[Location, int]) -> list[Problem]:
+    """Rules between instruments, on the plain values so that they hold beside other errors."""
+    instruments = plain.get("instrument")
+    if not isinstance(instruments, list):
+        return []
+    found: list[Problem] = []
+    seen: dict[Any, int] = {}
+    for index, one in enumerate(instruments):
+        if not isinstance(one, dict):
+            continue
+        at: Location = ("instrument", index)
+        name = one.get("name")
+        if isinstance(name, str) and name in seen:
+            found.append(
+                Problem(
+                    line_of((*at, "name"), lines),
+                    f"{dotted((*at, 'name'))!r}: {name!r} is the name of another instrument "
+                    f"already (line {seen[name]}); names must differ",
+                )
+            )
+        elif isinstance(name, str):
+            seen[name] = line_of((*at, "name"), lines)
+        found += _unmarked(one, at, lines)
+    return found
+
+
+def _unmarked(one: Mapping[str, Any], at: Location, lines: Mapping[Location, int]) -> list[Problem]:
+    driver = one.get("driver")
+    made_up = isinstance(driver, str) and driver.startswith(MAKES_THINGS_UP)
+    if not made_up or one.get("simulated") is True:
+        return []
+    place = (*at, "simulated") if "simulated" in one else (*at, "driver")
+    return [
+        Problem(
+            line_of(place, lines),
+            f"{dotted(at)!r}: driver {driver!r} makes its values up; "
+            f"write simulated = true to say that you want that",
+        )
+    ]
+
+
+def rig_schema() -> dict[str, Any]:
+    """The JSON Schema of a rig file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Rig.model_json_schema(by_alias=True),
+        "title": "ringdaq rig file",
+    }
