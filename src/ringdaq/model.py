@@ -134,9 +134,7 @@ class StreamSpec:
         return cls(
             name=plain["name"],
             kind=plain["kind"],
-            channels=tuple(
-                Channel(**{**c, "shape": tuple(c["shape"])}) for c in plain["channels"]
-            ),
+            channels=tuple(Channel(**{**c, "shape": tuple(c["shape"])}) for c in plain["channels"]),
             sample_rate=None if rate is None else Fraction(rate),
             instrument=plain.get("instrument", ""),
             simulated=plain.get("simulated", False),

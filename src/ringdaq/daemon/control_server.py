@@ -1,0 +1,172 @@
+"""The control socket: local peers, their requests, and events pushed to them."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ringdaq.control import Channel, Message
+from ringdaq.errors import (
+    AuthenticationError,
+    BadRequestError,
+    BusyError,
+    RingdaqError,
+    to_wire,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_PEERS = 128
+WORKERS = 32
+MAX_REQUESTS_OF_A_PEER = 64
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Peer:
+    """One connected local process."""
+
+    def __init__(self, channel: Channel, pid: int, uid: int) -> None:
+        self.channel = channel
+        self.pid, self.uid = pid, uid
+        self.role = "local"
+        self.user = ""
+        self.on_close: list[Callable[[], None]] = []
+        self.pending = threading.BoundedSemaphore(MAX_REQUESTS_OF_A_PEER)
+
+    @property
+    def who(self) -> str:
+        """The peer's name in the audit log."""
+        return f"{self.user or self.role} (pid {self.pid})"
+
+    def send_event(self, event: str, params: dict[str, Any]) -> None:
+        """Push an event; raises `OSError` when the peer is gone."""
+        self.channel.send({"event": event, "params": params})
+
+
+Method = Callable[..., Any]
+
+
+def check_call(method: Method, name: str, params: Mapping[str, Any]) -> None:
+    """Refuse parameters that the method does not take, naming those it does."""
+    signature = inspect.signature(method)
+    try:
+        signature.bind(None, **params)
+    except TypeError as error:
+        known = ", ".join(list(signature.parameters)[1:]) or "nothing"
+        raise BadRequestError(f"{name} takes {known}; found a fault: {error}") from None
+
+
+class ControlServer:
+    """Serves a table of methods to peers of the same user."""
+
+    def __init__(self, path: Path, methods: Mapping[str, Method]) -> None:
+        self.path = path
+        self._methods = methods
+        self._lock = threading.Lock()
+        self._peers: set[Peer] = set()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="control")
+        path.unlink(missing_ok=True)  # the state directory's lock says that its daemon is gone
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        path.chmod(0o600)
+        self._listener.listen(64)
+        self._thread = threading.Thread(target=self._accept, name="control-accept", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
+                self._welcome(sock)
+            except (RingdaqError, OSError) as error:
+                log.warning("a local peer was refused: %s", error)
+                sock.close()
+
+    def _welcome(self, sock: socket.socket) -> None:
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _ = _CREDENTIALS.unpack(raw)
+        if uid not in (os.getuid(), 0):
+            raise AuthenticationError(
+                f"the control socket is for user {os.getuid()}; found user {uid}, pid {pid}"
+            )
+        peer = Peer(Channel(sock), pid, uid)
+        with self._lock:
+            if len(self._peers) >= MAX_PEERS:
+                raise BusyError(f"{MAX_PEERS} local peers are connected already")
+            self._peers.add(peer)
+        threading.Thread(
+            target=self._serve, args=(peer,), name=f"control-peer-{pid}", daemon=True
+        ).start()
+
+    def _serve(self, peer: Peer) -> None:
+        try:
+            while (message := peer.channel.receive()) is not None:
+                peer.pending.acquire()  # a peer with too much under way waits in its own socket
+                self._pool.submit(self._answer, peer, message)
+        except (OSError, BadRequestError, RuntimeError) as error:
+            log.debug("the connection of pid %d ended: %s", peer.pid, error)
+        finally:
+            self._drop(peer)
+
+    def _drop(self, peer: Peer) -> None:
+        with self._lock:
+            self._peers.discard(peer)
+        for action in peer.on_close:
+            action()
+        peer.channel.close()
+
+    def _answer(self, peer: Peer, message: Message) -> None:
+        try:
+            reply = {"id": message.get("id", 0), **self._outcome(peer, message)}
+            peer.channel.send(reply)
+        except OSError:
+            log.debug("pid %d left before its answer", peer.pid)
+        except RingdaqError as error:
+            peer.channel.send({"id": message.get("id", 0), "error": to_wire(error)})
+        finally:
+            peer.pending.release()
+
+    def _outcome(self, peer: Peer, message: Message) -> dict[str, Any]:
+        try:
+            return {"result": self._dispatch(peer, message)}
+        except RingdaqError as error:
+            return {"error": to_wire(error)}
+        except Exception as error:
+            log.exception("%s failed inside the daemon", message.get("method"))
+            return {"error": to_wire(error)}
+
+    def _dispatch(self, peer: Peer, message: Message) -> Any:
+        name, params = message.get("method"), message.get("params") or {}
+        method = self._methods.get(name) if isinstance(name, str) else None
+        if method is None or not isinstance(params, dict):
+            raise BadRequestError(
+                f"a request needs a method and a map of params; found method {name!r:.80}; "
+                f"methods are: {', '.join(sorted(self._methods))}"
+            )
+        check_call(method, str(name), params)
+        return method(peer, **params)
+
+    def close(self) -> None:
+        """Take no more peers, hang up on all, and take the socket away."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            peers = list(self._peers)
+        for peer in peers:
+            peer.channel.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.path.unlink(missing_ok=True)

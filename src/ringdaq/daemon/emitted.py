@@ -1,0 +1,90 @@
+"""A run's own stream: the rows that its script emits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ringdaq.clock import now_nanos
+from ringdaq.daemon.publish import Publisher
+from ringdaq.errors import BadRequestError
+from ringdaq.model import Channel, StreamSpec, check_name
+from ringdaq.streams import StreamWriter
+
+CAPACITY_BYTES = 2 << 20
+MAX_COLUMNS = 200
+# Every whole number up to here is exact as float64, the one type of emitted numbers.
+MAX_EXACT_INT = 1 << 53
+
+
+def dtype_of(name: str, value: Any) -> str:
+    """The column type that an emitted value asks for."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, int) and abs(value) > MAX_EXACT_INT:
+        raise BadRequestError(
+            f"emit: {name} must be a whole number up to 2**53 to be kept exactly; found {value}: "
+            "emit it as text"
+        )
+    if isinstance(value, (int, float)):
+        return "float64"
+    raise BadRequestError(
+        f"emit: {name} must be a number, a truth value or a text; found {type(value).__name__}"
+    )
+
+
+class EmittedStream:
+    """Grows a column for each new name; a new set of columns is a new generation of the ring."""
+
+    def __init__(
+        self, run_id: str, publisher: Publisher, on_new_ring: Callable[[StreamWriter], None]
+    ) -> None:
+        self.name = f"run.{run_id}"
+        self._publisher = publisher
+        self._on_new_ring = on_new_ring
+        self._dtypes: dict[str, str] = {}
+
+    @property
+    def opened(self) -> bool:
+        """Whether anything was emitted."""
+        return bool(self._dtypes)
+
+    def emit(self, values: dict[str, Any]) -> None:
+        """Write one row; a column without a value in it is missing there, not zero."""
+        if not values:
+            raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
+        self._fit(values)
+        row = [values.get(name) for name in self._dtypes]
+        self._publisher.put_row(self.name, now_nanos(), *row)
+
+    def _fit(self, values: dict[str, Any]) -> None:
+        wanted = dict(self._dtypes)
+        for name, value in values.items():
+            dtype = dtype_of(name, value)
+            if wanted.setdefault(check_name(name, "value"), dtype) != dtype:
+                raise BadRequestError(
+                    f"emit: {name} was {wanted[name]} before and must stay so; found {value!r:.80}"
+                )
+        if len(wanted) > MAX_COLUMNS:
+            raise BadRequestError(
+                f"a run may emit {MAX_COLUMNS} different names; found {len(wanted)}"
+            )
+        if wanted != self._dtypes:
+            self._open(wanted)
+
+    def _open(self, dtypes: dict[str, str]) -> None:
+        spec = StreamSpec(
+            name=self.name,
+            kind="rows",
+            channels=tuple(Channel(name, dtype) for name, dtype in dtypes.items()),
+        )
+        writer = self._publisher.open(spec, CAPACITY_BYTES)
+        self._dtypes = dtypes
+        self._on_new_ring(writer)
+
+    def close(self) -> None:
+        """No more rows."""
+        if self.opened:
+            self._publisher.forget(self.name)

@@ -1,0 +1,232 @@
+"""The composition root: makes all parts of a daemon, joins them, and takes them down again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ringdaq.config import Rig
+from ringdaq.daemon.api import Api
+from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.control_server import ControlServer
+from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
+from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.recordings import RecordingDesk
+from ringdaq.daemon.run_manager import RunManager
+from ringdaq.daemon.safety import make_all_safe
+from ringdaq.daemon.sources import Poller, Producer, SourceThread
+from ringdaq.daemon.state import (
+    StateDirectory,
+    default_data_directory,
+    default_ring_directory,
+    private_directory,
+)
+from ringdaq.daemon.store import Store
+from ringdaq.daemon.supervisor import Child
+from ringdaq.daemon.workers import Worker
+from ringdaq.errors import RecordingError, ServiceError
+from ringdaq.instruments import Registry, build_instruments
+from ringdaq.model import StreamSpec
+
+log = logging.getLogger(__name__)
+
+CHILD_SECS = 20.0
+SEAL_SECS = 30.0
+STOP_RUN_SECS = 7.0
+
+
+class Daemon:
+    """One laboratory's daemon: start it, wait, stop it."""
+
+    def __init__(self, rig: Rig, state: StateDirectory) -> None:
+        self.rig = rig
+        self.state = state
+        self.stopping = threading.Event()
+        self._children: list[Child] = []
+        self._sources: list[SourceThread] = []
+        self._failure = ""
+        data = rig.daemon.data_directory or default_data_directory()
+        data.mkdir(parents=True, exist_ok=True)
+        rings = rig.daemon.ring_directory or default_ring_directory(state.path)
+        self._store = Store(state.database)
+        self._audit = Audit(self._store)
+        self._publisher = Publisher(rig, private_directory(rings))
+        self._publisher.rings.remove_dead()
+        self._registry = build_instruments(rig)
+        self._hosts = self._make_hosts(self._registry)
+        self._open_streams()
+        self._desk = RecordingDesk(rig, data, lambda run_id: self._runs.note_recording(run_id))
+        self._runs = RunManager(
+            rig, self._hosts, self._publisher, self._desk, self._store, self._audit
+        )
+        self._api = Api(
+            rig=rig,
+            hosts=self._hosts,
+            publisher=self._publisher,
+            desk=self._desk,
+            runs=self._runs,
+            store=self._store,
+            audit=self._audit,
+            pid=os.getpid(),
+            stop=self.stopping.set,
+        )
+        self._server = ControlServer(state.socket_path(), self._api.methods())
+
+    # --- instruments and their streams
+
+    def _make_hosts(self, registry: Registry) -> dict[str, InstrumentHost]:
+        self._links: dict[str, Worker] = {}
+        hosts = {}
+        for entry in registry.entries:
+            link = self._links.get(entry.link)
+            if link is None:
+                link = self._links[entry.link] = Worker(f"link-{entry.link}")
+            hosts[entry.name] = InstrumentHost(entry, link, self._publisher, self._audit)
+            if entry.error:
+                log.error("%s could not be connected: %s", entry.name, entry.error)
+        return hosts
+
+    def _open_streams(self) -> None:
+        """Make every ring the rig needs, after checking that all of them fit."""
+        planned = {name: self._specs(host) for name, host in self._hosts.items()}
+        self._publisher.check_space([spec for specs in planned.values() for spec in specs])
+        for name, specs in planned.items():
+            sinks = {spec.name: self._publisher.open(spec) for spec in specs}
+            self._connect(self._hosts[name], sinks)
+
+    def _specs(self, host: InstrumentHost) -> list[StreamSpec]:
+        entry = host.entry
+        if entry.instrument is None:
+            return []
+        specs = scalar_streams(entry)
+        if "FrameProducer" in entry.capabilities:
+            specs.append(entry.instrument.frame_spec())
+        if "SampleProducer" in entry.capabilities:
+            specs.extend(entry.instrument.stream_specs())
+        return specs
+
+    def _connect(self, host: InstrumentHost, sinks: dict[str, object]) -> None:
+        entry = host.entry
+        if entry.instrument is None:
+            return
+        if "FrameProducer" in entry.capabilities:
+            entry.instrument.set_sink(sinks[entry.instrument.frame_spec().name])
+        if "SampleProducer" in entry.capabilities:
+            self._sources.append(Producer(entry.instrument, sinks))
+        if entry.poll_hz > 0:
+            self._sources.append(Poller(host, entry.poll_hz))
+
+    # --- its life
+
+    def start(self) -> None:
+        """Come up: safe instruments, closed old runs, the socket, the children, the sources."""
+        self._make_safe()
+        for run_id in self._store.interrupt_open_runs():
+            log.warning("run %s was open when an earlier daemon died: interrupted", run_id)
+        self._server.start()
+        self._start_children()
+        for source in self._sources:
+            source.start()
+        self.state.publish(
+            control_socket=str(self._server.path),
+            ring_directory=str(self._publisher.rings.path),
+            data_directory=str(self._desk.data_directory),
+            grpc_address=self._api.grpc_address,
+        )
+        log.info("ready: rig %r, control socket %s", self.rig.name, self._server.path)
+
+    def _make_safe(self) -> None:
+        connected = [h.entry.instrument for h in self._hosts.values() if h.entry.instrument]
+        for name, outcome in make_all_safe(connected).items():
+            if outcome != "safe":
+                log.error("%s is not known to be safe: %s", name, outcome)
+
+    def _start_children(self) -> None:
+        socket = str(self._server.path)
+        if self.rig.daemon.recorder:
+            self._start_child("recorder", ["-m", "ringdaq.recorder", "--socket", socket])
+        if not self.rig.daemon.gateway:
+            return
+        self.state.token()
+        self._start_child(
+            "gateway",
+            [
+                *("-m", "ringdaq.gateway", "--socket", socket),
+                *("--port", str(self.rig.daemon.grpc_port)),
+                *("--token-file", str(self.state.token_file)),
+                *("--rings", str(self._publisher.rings.path)),
+            ],
+        )
+        self._await_gateway()
+
+    def _start_child(self, name: str, arguments: list[str]) -> None:
+        child = Child(name, arguments, on_give_up=self._give_up)
+        self._children.append(child)
+        child.start()
+
+    def _give_up(self, name: str) -> None:
+        self._failure = f"the {name} cannot run here; its own message says why"
+        self.stopping.set()
+        self._api.gateway_ready.set()
+
+    def _await_gateway(self) -> None:
+        if not self._api.gateway_ready.wait(CHILD_SECS):
+            raise ServiceError(f"the gateway should be up within {CHILD_SECS:g} s and is not")
+        if self._failure:
+            raise ServiceError(self._failure)
+
+    def wait(self) -> None:
+        """Serve until somebody asks for the end; raises `ServiceError` if a part gave up."""
+        self.stopping.wait()
+        if self._failure:
+            raise ServiceError(self._failure)
+
+    def close(self) -> None:
+        """Go down in order: runs, sources, recordings, children, instruments, rings."""
+        self.stopping.set()
+        self._runs.close(STOP_RUN_SECS)
+        for source in self._sources:
+            source.stop()
+        self._make_safe()
+        self._seal()
+        for child in reversed(self._children):
+            child.stop()
+        self._server.close()
+        self._publisher.close()
+        self._close_instruments()
+        self._audit.close()
+        self._store.close()
+        self.state.release()
+
+    def _seal(self) -> None:
+        try:
+            self._desk.wait_all_sealed(SEAL_SECS if self._desk.attached else 0.0)
+        except RecordingError as error:
+            log.error("%s", error)
+
+    def _close_instruments(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+        for link in self._links.values():
+            link.close()
+        self._registry.close()
+
+
+def run_daemon(rig: Rig, state_path: Path) -> None:
+    """Run a daemon until SIGTERM or SIGINT."""
+    state = StateDirectory(state_path)
+    # The interpreter hands the GIL over at most this late to a thread that an instrument woke.
+    sys.setswitchinterval(0.0005)
+    daemon = Daemon(rig, state)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stopping.set())
+    try:
+        daemon.start()
+        print(f"ready {os.getpid()} {state.card}", file=sys.stderr, flush=True)
+        daemon.wait()
+    finally:
+        daemon.close()

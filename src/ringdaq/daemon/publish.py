@@ -1,0 +1,122 @@
+"""The daemon's side of the rings: one writer for each stream, and the newest values at hand."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from ringdaq.config import Rig
+from ringdaq.errors import StreamError
+from ringdaq.model import StreamSpec
+from ringdaq.streams import RingDirectory, StreamWriter
+
+DEFAULT_MINUTES = 5.0
+ROWS_BYTES = 4 << 20
+FRAMES_IN_RING = 32
+MIN_BYTES = 1 << 20
+BYTES_PER_VALUE = {
+    "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
+    "float32": 4, "int64": 8, "uint64": 8, "float64": 8, "string": 16,
+}  # fmt: skip
+
+
+def row_bytes(spec: StreamSpec) -> int:
+    """How many bytes one row of a stream takes, framing aside."""
+    total = 8
+    for channel in spec.channels:
+        size = BYTES_PER_VALUE[channel.dtype]
+        for edge in channel.shape:
+            size *= edge
+        total += size
+    return total
+
+
+def ring_bytes(spec: StreamSpec, rig: Rig) -> int:
+    """The ring's size: as the rig file says, else five minutes of samples or some dozens of frames."""
+    asked = rig.streams.get(spec.name)
+    if asked is not None and asked.capacity_bytes is not None:
+        return int(asked.capacity_bytes)
+    minutes = asked.minutes if asked is not None and asked.minutes is not None else DEFAULT_MINUTES
+    if spec.sample_rate is not None:
+        return max(MIN_BYTES, int(row_bytes(spec) * spec.sample_rate * 60 * minutes))
+    if spec.kind == "frames":
+        return max(MIN_BYTES, FRAMES_IN_RING * (row_bytes(spec) + 4096))
+    return ROWS_BYTES
+
+
+class Publisher:
+    """Makes the rings of one daemon and remembers the newest value of each scalar channel."""
+
+    def __init__(self, rig: Rig, directory: Path) -> None:
+        self._rig = rig
+        self.rings = RingDirectory(directory)
+        self._lock = threading.Lock()
+        self._writers: dict[str, StreamWriter] = {}
+        self._live: dict[str, float | int | bool | str] = {}
+
+    def check_space(self, specs: list[StreamSpec]) -> None:
+        """Refuse a rig whose rings do not fit, before the first of them is made."""
+        self.rings.check_space(sum(ring_bytes(spec, self._rig) for spec in specs))
+
+    def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
+        """Make a ring for a stream; a stream that is open already gets a new generation."""
+        size = ring_bytes(spec, self._rig) if capacity_bytes is None else capacity_bytes
+        writer = StreamWriter.create(self.rings.path, spec, capacity_bytes=size)
+        with self._lock:
+            before = self._writers.get(spec.name)
+            self._writers[spec.name] = writer
+        if before is not None:
+            before.close()
+        return writer
+
+    def writer(self, stream: str) -> StreamWriter:
+        """The writer of an open stream."""
+        with self._lock:
+            if stream not in self._writers:
+                raise StreamError(f"the stream {stream!r} is not open", stream=stream)
+            return self._writers[stream]
+
+    def put_row(self, stream: str, time_nanos: int, *values: Any) -> None:
+        """Append one row and remember it as the newest."""
+        writer = self.writer(stream)
+        writer.append(time_nanos, *values)
+        for channel, value in zip(writer.spec.channels, values, strict=True):
+            if value is not None:
+                self._live[f"{stream}.{channel.name}"] = value
+
+    def live_values(self) -> dict[str, float | int | bool | str]:
+        """The newest value of each scalar channel, by `stream.channel`."""
+        return dict(self._live)
+
+    def forget(self, stream: str) -> None:
+        """Close a stream for good; its ring stays readable."""
+        with self._lock:
+            writer = self._writers.pop(stream, None)
+        for key in [k for k in self._live if k.startswith(f"{stream}.")]:
+            self._live.pop(key, None)
+        if writer is not None:
+            writer.close()
+
+    def writers(self) -> list[StreamWriter]:
+        """The writers of all open streams."""
+        with self._lock:
+            return list(self._writers.values())
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All open streams as plain values."""
+        return [
+            {
+                "name": w.spec.name,
+                "path": str(w.path),
+                "generation": w.generation,
+                "spec": w.spec.to_dict(),
+                "statistics": w.statistics()._asdict(),
+            }
+            for w in self.writers()
+        ]
+
+    def close(self) -> None:
+        """Close every ring in good order."""
+        for writer in self.writers():
+            self.forget(writer.spec.name)

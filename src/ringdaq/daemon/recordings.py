@@ -1,0 +1,195 @@
+"""What is being recorded: descriptions for the recorder, and what it reports back."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ringdaq import __version__
+from ringdaq.clock import now_nanos
+from ringdaq.config import Rig
+from ringdaq.errors import RecordingError
+from ringdaq.streams import StreamWriter
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[str, dict[str, Any]], None]
+Description = dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """The software that made a recording."""
+    return {
+        "ringdaq": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "byteorder": sys.byteorder,
+    }
+
+
+def _from_here(writer: StreamWriter, *, whole: bool) -> Description:
+    """A stream's entry in a description: from its next record on, or from its first."""
+    now = writer.statistics()
+    return {
+        "name": writer.spec.name,
+        "path": str(writer.path),
+        "generation": writer.generation,
+        "start_sequence": 0 if whole else now.next_sequence,
+        "start_rows": 0 if whole else now.rows,
+        "end_sequence": None,
+        "end_rows": None,
+        "spec": writer.spec.to_dict(),
+    }
+
+
+class RecordingDesk:
+    """Keeps the open recordings, and tells the recorder of them whenever it comes."""
+
+    def __init__(self, rig: Rig, data_directory: Path, on_report: Callable[[str], None]) -> None:
+        self.enabled = rig.daemon.recorder
+        self.data_directory = data_directory
+        self._rig = rig
+        self._on_report = on_report
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._open: dict[str, Description] = {}
+        self._writers: dict[str, dict[str, StreamWriter]] = {}
+        self._reports: dict[str, dict[str, Any]] = {}
+        self._send: Send | None = None
+
+    # --- the recorder's side
+
+    def attach(self, send: Send) -> dict[str, Any]:
+        """A recorder has come: what it must record, finished recordings that it has not sealed too."""
+        with self._lock:
+            self._send = send
+            return {
+                "recordings": list(self._open.values()),
+                "data_directory": str(self.data_directory),
+                "flush_secs": self._rig.recording.flush_secs,
+                "keep_journal": self._rig.recording.keep_journal,
+            }
+
+    def detach(self, send: Send) -> None:
+        """The recorder has gone."""
+        with self._lock:
+            if self._send is send:
+                self._send = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether a recorder listens now."""
+        return self._send is not None
+
+    def report(self, recording_id: str, **report: Any) -> None:
+        """The recorder tells how far it is."""
+        with self._changed:
+            self._reports[recording_id] = report
+            if report["state"] != "recording":
+                self._open.pop(recording_id, None)
+                self._writers.pop(recording_id, None)
+            self._changed.notify_all()
+        self._on_report(recording_id)
+
+    # --- the daemon's side
+
+    def open(
+        self,
+        *,
+        run_id: str,
+        title: str,
+        user: str,
+        script: Mapping[str, Any],
+        instruments: list[dict[str, Any]],
+        writers: list[StreamWriter],
+    ) -> str:
+        """Begin to record all streams from their next record on; returns the recording's file."""
+        started = now_nanos()
+        file = self.data_directory / f"{run_id}_{title}.h5"
+        description: Description = {
+            "recording_id": run_id,
+            "run_id": run_id,
+            "directory": str(self.data_directory / "journals" / run_id),
+            "file": str(file),
+            "title": title,
+            "user": user,
+            "started_nanos": started,
+            "script": dict(script),
+            "rig": {
+                "text": self._rig.text,
+                "path": str(self._rig.path),
+                "hash": hashlib.sha256(self._rig.text.encode()).hexdigest(),
+            },
+            "versions": versions(),
+            "instruments": instruments,
+            "streams": [_from_here(w, whole=False) for w in writers],
+            "end": None,
+        }
+        with self._lock:
+            self._open[run_id] = description
+            self._writers[run_id] = {w.generation: w for w in writers}
+            self._tell("recording.open", description)
+        return str(file)
+
+    def add_stream(self, recording_id: str, writer: StreamWriter) -> None:
+        """Record a stream that was made during the recording, from its first record on."""
+        with self._lock:
+            description = self._open.get(recording_id)
+            if description is None:
+                return
+            description["streams"].append(_from_here(writer, whole=True))
+            self._writers[recording_id][writer.generation] = writer
+            self._tell("recording.update", description)
+
+    def close(self, recording_id: str, end: Mapping[str, Any]) -> None:
+        """End a recording where its streams are now."""
+        with self._lock:
+            description = self._open.get(recording_id)
+            if description is None:
+                return
+            for entry in description["streams"]:
+                now = self._writers[recording_id][entry["generation"]].statistics()
+                entry["end_sequence"], entry["end_rows"] = now.next_sequence, now.rows
+            description["end"] = dict(end)
+            self._tell("recording.close", description)
+
+    def _tell(self, event: str, description: Description) -> None:
+        """Send to the recorder; one that is away learns of it when it attaches."""
+        if self._send is None:
+            return
+        try:
+            self._send(event, {"description": description})
+        except OSError as error:
+            log.warning("the recorder does not listen (%s); it is told when it is back", error)
+            self._send = None
+
+    def status(self, recording_id: str) -> dict[str, Any] | None:
+        """The recorder's newest report on a recording, or `None` when there is none."""
+        with self._lock:
+            report = self._reports.get(recording_id)
+            if report is not None:
+                return dict(report)
+            description = self._open.get(recording_id)
+        if description is None:
+            return None
+        return {"file": description["file"], "state": "waiting", "streams": {}, "error": None}
+
+    def wait_sealed(self, recording_id: str, timeout: float) -> bool:
+        """Wait until the recorder has finished a recording; returns whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: recording_id not in self._open, timeout)
+
+    def wait_all_sealed(self, timeout: float) -> None:
+        """Wait until nothing is open; raises `RecordingError` naming what still is."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._open, timeout):
+                raise RecordingError(
+                    f"all recordings should be sealed within {timeout:g} s; still open: "
+                    f"{', '.join(self._open)}; 'ringdaq recover' finishes them"
+                )

@@ -1,0 +1,235 @@
+"""All runs of a daemon: those that go on, and those that are history."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from ringdaq.config import Rig
+from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.recordings import RecordingDesk
+from ringdaq.daemon.runs import Run, names_used
+from ringdaq.daemon.store import Store
+from ringdaq.errors import (
+    BadRequestError,
+    BusyError,
+    NotConnectedError,
+    ScriptRejectedError,
+    UnknownInstrumentError,
+)
+from ringdaq.model import RunState
+from ringdaq.scripts import Limits, check_script
+
+log = logging.getLogger(__name__)
+
+MAX_SCRIPT_BYTES = 1 << 20
+MAX_ACTIVE_RUNS = 16
+
+
+def text_of(content: str | bytes) -> str:
+    """A script's text; refuses what is too long or no UTF-8."""
+    data = content.encode() if isinstance(content, str) else bytes(content)
+    if len(data) > MAX_SCRIPT_BYTES:
+        raise ScriptRejectedError(f"a script may have {MAX_SCRIPT_BYTES} bytes; found {len(data)}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ScriptRejectedError(
+            f"a script must be UTF-8; byte {error.start} is not: {data[error.start]:#04x}",
+            line=data[: error.start].count(b"\n") + 1,
+        ) from None
+
+
+class RunManager:
+    """Uploads scripts, starts runs and follows each to its end."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        hosts: Mapping[str, InstrumentHost],
+        publisher: Publisher,
+        desk: RecordingDesk,
+        store: Store,
+        audit: Audit,
+    ) -> None:
+        self._rig, self._hosts, self._publisher = rig, hosts, publisher
+        self._desk, self._store, self._audit = desk, store, audit
+        self._lock = threading.Lock()
+        self._active: dict[str, Run] = {}
+        self._sealing: dict[str, Run] = {}
+        self._closing = False
+
+    # --- scripts
+
+    def upload(
+        self, content: str | bytes, name: str, metadata: Mapping[str, str], user: str
+    ) -> dict[str, Any]:
+        """Check a script against this rig and store it; raises `ScriptRejectedError`."""
+        if not name or len(name) > 200 or not name.isprintable():
+            raise BadRequestError(
+                f"a script's name must be 1 to 200 printable characters; found {name[:80]!r}"
+            )
+        text = text_of(content)
+        check_script(text, instruments=self._verbs(), modules=self._rig.scripts.modules)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        script_id = hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:16]
+        self._store.save_script(
+            script_id=script_id, name=name, digest=digest, content=text, metadata=dict(metadata)
+        )
+        self._audit.note(user, "script.upload", script_id, new=name)
+        return {"script_id": script_id, "name": name, "hash": digest}
+
+    def _verbs(self) -> dict[str, frozenset[str]]:
+        return {name: frozenset(host.entry.verbs) for name, host in self._hosts.items()}
+
+    # --- runs
+
+    def start(
+        self,
+        script: str,
+        parameters: Mapping[str, Any],
+        instruments: list[str] | None,
+        user: str,
+    ) -> str:
+        """Start a run of a stored script; returns its id once its process runs."""
+        stored = self._store.script(script)
+        granted = self._grant(stored["content"], instruments)
+        run = Run(
+            script=stored,
+            parameters=parameters,
+            hosts=granted,
+            user=user,
+            limits=self._limits(),
+            modules=tuple(self._rig.scripts.modules),
+            publisher=self._publisher,
+            desk=self._desk,
+            audit=self._audit,
+        )
+        self._admit(run)
+        self._audit.note(user, "run.start", run.run_id, new=stored["name"])
+        try:
+            run.start()
+        except BaseException:
+            self._retire(run)
+            raise
+        self._store.save_run(run.status())
+        threading.Thread(target=self._follow, args=(run,), name=run.run_id, daemon=True).start()
+        return run.run_id
+
+    def _admit(self, run: Run) -> None:
+        with self._lock:
+            if self._closing:
+                raise BusyError("the daemon is stopping and starts no more runs")
+            if len(self._active) >= MAX_ACTIVE_RUNS:
+                raise BusyError(f"{MAX_ACTIVE_RUNS} runs go on already; wait for one to end")
+            self._active[run.run_id] = run
+
+    def _limits(self) -> Limits:
+        asked = self._rig.scripts
+        return Limits(
+            operations=asked.operations,
+            wall_secs=asked.wall_secs,
+            memory_bytes=asked.memory_bytes,
+            output_bytes=asked.output_bytes,
+        )
+
+    def _grant(self, source: str, instruments: list[str] | None) -> dict[str, InstrumentHost]:
+        """The instruments a run may touch: those named, else those its script mentions."""
+        if instruments is None:
+            instruments = sorted(names_used(source) & set(self._hosts))
+        granted = {name: self._host(name) for name in instruments}
+        verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
+        check_script(source, instruments=verbs, modules=self._rig.scripts.modules)
+        return granted
+
+    def _host(self, name: str) -> InstrumentHost:
+        host = self._hosts.get(name)
+        if host is None:
+            raise UnknownInstrumentError(
+                f"the rig has no instrument {name!r}; it has: {', '.join(sorted(self._hosts))}",
+                instrument=name,
+            )
+        if host.entry.instrument is None:
+            raise NotConnectedError(f"{name} is not connected: {host.entry.error}", instrument=name)
+        return host
+
+    def _follow(self, run: Run) -> None:
+        try:
+            run.wait_for_end()
+        except Exception:
+            log.exception("run %s could not be brought to its end", run.run_id)
+        self._retire(run)
+
+    def _retire(self, run: Run) -> None:
+        with self._lock:
+            self._active.pop(run.run_id, None)
+            if self._desk.enabled:
+                self._sealing[run.run_id] = run
+        self._store.save_run(run.status())
+        self.note_recording(run.run_id)
+
+    def note_recording(self, run_id: str) -> None:
+        """The recorder has reported: keep what it said once the file is finished."""
+        report = self._desk.status(run_id)
+        if report is None or report["state"] in ("recording", "waiting"):
+            return
+        with self._lock:
+            run = self._sealing.pop(run_id, None)
+        if run is not None:
+            self._store.save_run(run.status())
+
+    # --- from outside
+
+    def find(self, run_id: str) -> Run | None:
+        """The run, while it goes on or its file is being finished."""
+        with self._lock:
+            return self._active.get(run_id) or self._sealing.get(run_id)
+
+    def status(self, run_id: str) -> dict[str, Any]:
+        """A run's status, live or stored."""
+        run = self.find(run_id)
+        return run.status() if run is not None else self._store.run(run_id)
+
+    def wait(self, run_id: str, timeout: float, *, sealed: bool) -> dict[str, Any]:
+        """A run's status once it has ended (and its file is sealed), or after `timeout` seconds."""
+        run = self.find(run_id)
+        if run is not None and run.ended.wait(timeout) and sealed:
+            self._desk.wait_sealed(run_id, timeout)
+        return self.status(run_id)
+
+    def stop(self, run_id: str, *, force: bool, user: str) -> dict[str, Any]:
+        """Stop a run; returns its status at once, without waiting for the end."""
+        run = self.find(run_id)
+        if run is not None:
+            run.stop(force=force, user=user)
+        return self.status(run_id)
+
+    def list(self, script_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """Runs, newest first, those that go on with their live status."""
+        if state is not None and state not in set(RunState):
+            raise BadRequestError(
+                f"a run's state must be one of {', '.join(RunState)}; found {state!r}"
+            )
+        stored = self._store.runs(script_id=script_id, limit=100_000 if state else limit)
+        live = [self.status(s["run_id"]) if self.find(s["run_id"]) else s for s in stored]
+        return [s for s in live if state is None or s["state"] == state][:limit]
+
+    def active(self) -> list[Run]:
+        """The runs that go on."""
+        with self._lock:
+            return list(self._active.values())
+
+    def close(self, timeout: float) -> None:
+        """Start no more, stop all runs, the deaf ones by force, and wait for their ends."""
+        with self._lock:
+            self._closing = True
+        for force in (False, True):
+            for run in self.active():
+                run.stop(force=force, user="daemon")
+            for run in self.active():
+                run.ended.wait(timeout)

@@ -1,0 +1,242 @@
+"""Runs: one execution of a script each, from its start to instruments at rest."""
+
+from __future__ import annotations
+
+import ast
+import getpass
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ringdaq.clock import now_nanos
+from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.emitted import EmittedStream
+from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.recordings import RecordingDesk
+from ringdaq.daemon.safety import make_all_safe
+from ringdaq.errors import ScriptStoppedError, to_wire
+from ringdaq.model import RunState
+from ringdaq.scripts import Limits, Outcome, ScriptProcess
+
+log = logging.getLogger(__name__)
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and does not repeat."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
+
+
+def names_used(source: str) -> set[str]:
+    """All names that a script mentions."""
+    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+
+
+def file_title(name: str) -> str:
+    """A script's name as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name.removesuffix(".py")).strip("._-")[:60] or "run"
+
+
+class Run:
+    """One execution of a script, and what it is allowed to touch."""
+
+    def __init__(
+        self,
+        *,
+        script: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        hosts: Mapping[str, InstrumentHost],
+        user: str,
+        limits: Limits,
+        modules: tuple[str, ...],
+        publisher: Publisher,
+        desk: RecordingDesk,
+        audit: Audit,
+    ) -> None:
+        self.run_id = new_run_id()
+        self.hosts = dict(hosts)
+        self._script, self._parameters, self._user = dict(script), dict(parameters), user
+        self._publisher, self._desk, self._audit = publisher, desk, audit
+        self._state, self._error = RunState.PENDING, None
+        self._created, self._started, self._ended = now_nanos(), 0, 0
+        self._stop = threading.Event()
+        self._line = 0
+        self.ended = threading.Event()
+        """Set when the run is over and its status will not change, the file's part aside."""
+        self._emitted = EmittedStream(self.run_id, publisher, self._record_ring)
+        self._process = ScriptProcess(
+            script["content"],
+            name=script["name"],
+            parameters=self._parameters,
+            instruments={name: frozenset(h.entry.verbs) for name, h in hosts.items()},
+            limits=limits,
+            modules=modules,
+            host=self,
+        )
+
+    # --- what the script reaches (called on the script's thread)
+
+    def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Carry out a verb of a granted instrument."""
+        return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+
+    def emit(self, values: dict[str, Any]) -> None:
+        """Write a row into the run's own stream."""
+        self._emitted.emit(values)
+
+    def output(self, text: str) -> None:
+        """Nothing more to do: the process keeps the tail of the output itself."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise `ScriptStoppedError` as soon as a stop is asked for."""
+        if self._stop.wait(seconds):
+            raise ScriptStoppedError("the run was stopped while it slept")
+
+    # --- its life
+
+    @property
+    def owner(self) -> str:
+        """The name under which the run holds instruments and stands in the audit log."""
+        return f"run {self.run_id}"
+
+    def start(self) -> None:
+        """Take the instruments, begin to record, and let the script go."""
+        self._take_instruments()
+        try:
+            for host in self.hosts.values():
+                host.prepare()
+            self._open_recording()
+            self._started, self._state = now_nanos(), RunState.RUNNING
+            self._process.start()
+        except BaseException as error:
+            self._finish(Outcome(RunState.FAILED, to_wire(error), 0))
+            raise
+
+    def _take_instruments(self) -> None:
+        taken: list[InstrumentHost] = []
+        try:
+            for host in self.hosts.values():
+                host.take(self.owner)
+                taken.append(host)
+        except BaseException:
+            for host in taken:
+                host.release(self.owner)
+            raise
+
+    def _open_recording(self) -> None:
+        if not self._desk.enabled:
+            return
+        self._desk.open(
+            run_id=self.run_id,
+            title=file_title(self._script["name"]),
+            user=self._user,
+            script={
+                "id": self._script["script_id"],
+                "name": self._script["name"],
+                "text": self._script["content"],
+                "hash": self._script["hash"],
+                "parameters": self._parameters,
+            },
+            instruments=[h.describe() | {"settings": h.settings()} for h in self.hosts.values()],
+            writers=[w for w in self._publisher.writers() if not w.spec.name.startswith("run.")],
+        )
+
+    def _record_ring(self, writer: Any) -> None:
+        self._desk.add_stream(self.run_id, writer)
+
+    def wait_for_end(self) -> None:
+        """Wait until the script's process is gone, then bring everything to rest."""
+        self._finish(self._process.wait(None) or Outcome(RunState.CRASHED, None, 0))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """The state becomes final only when the instruments are at rest."""
+        self._line = outcome.line
+        rest = make_all_safe(h.entry.instrument for h in self.hosts.values())
+        for name, how in rest.items():
+            if how != "safe":
+                log.error("run %s: %s is not known to be safe: %s", self.run_id, name, how)
+        self._put_back()
+        self._ended, self._error = now_nanos(), outcome.error
+        self._close_recording(outcome)
+        self._emitted.close()
+        for host in self.hosts.values():
+            host.release(self.owner)
+        self._state = outcome.state
+        self._audit.note(self._user, "run.end", self.run_id, new=outcome.state.value)
+        self.ended.set()
+
+    def _put_back(self) -> None:
+        for host in self.hosts.values():
+            try:
+                host.put_back()
+            except Exception as error:
+                log.error("run %s: %s could not be put back: %s", self.run_id, host.name, error)
+
+    def _close_recording(self, outcome: Outcome) -> None:
+        end = {
+            "state": outcome.state.value,
+            "error": outcome.error,
+            "ended_nanos": self._ended,
+            "settings": {name: self._settings(host) for name, host in self.hosts.items()},
+            "counters": {w.spec.name: w.statistics()._asdict() for w in self._publisher.writers()},
+        }
+        self._desk.close(self.run_id, end)
+
+    def _settings(self, host: InstrumentHost) -> dict[str, Any]:
+        try:
+            return host.settings()
+        except Exception as error:
+            return {"error": {"value": str(error), "unit": ""}}
+
+    # --- from outside
+
+    def stop(self, *, force: bool, user: str) -> None:
+        """Ask the script to stop at its next verb and its motions to end now, or kill it."""
+        self._audit.note(user, "run.stop", self.run_id, new={"force": force})
+        if self.ended.is_set():
+            return
+        if self._state == RunState.RUNNING:
+            self._state = RunState.STOPPING
+        self._stop.set()
+        if force:
+            self._process.kill()
+        else:
+            self._process.request_stop()
+        for host in self.hosts.values():
+            if "Movable" in host.entry.capabilities:
+                host.entry.instrument.stop()
+
+    def status(self) -> dict[str, Any]:
+        """Everything known of the run, as plain values."""
+        process = self._process
+        running = not self.ended.is_set()
+        return {
+            "run_id": self.run_id,
+            "script_id": self._script["script_id"],
+            "script_name": self._script["name"],
+            "state": self._state.value,
+            "progress_percent": process.progress_percent,
+            "current_line": process.current_line if running else self._line,
+            "source_line": process.source_line,
+            "error": self._error,
+            "created_nanos": self._created,
+            "started_nanos": self._started,
+            "ended_nanos": self._ended,
+            "parameters": self._parameters,
+            "instruments": sorted(self.hosts),
+            "user": self._user,
+            "output": process.output,
+            "recording": self._desk.status(self.run_id),
+        }
+
+
+def this_user() -> str:
+    """Who runs the daemon, for commands that say no name."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,186 @@
+"""What must survive a restart: scripts, runs, the audit log (SQLite, WAL)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ringdaq.clock import now_nanos
+from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
+from ringdaq.model import RunState
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE scripts (
+  script_id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, content TEXT NOT NULL,
+  uploaded_nanos INTEGER NOT NULL, metadata TEXT NOT NULL
+) STRICT;
+CREATE INDEX scripts_by_name ON scripts (name, uploaded_nanos);
+CREATE TABLE runs (
+  run_id TEXT PRIMARY KEY, script_id TEXT NOT NULL, script_name TEXT NOT NULL, state TEXT NOT NULL,
+  created_nanos INTEGER NOT NULL, status TEXT NOT NULL
+) STRICT;
+CREATE INDEX runs_by_time ON runs (created_nanos);
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY, time_nanos INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
+  target TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL, outcome TEXT NOT NULL
+) STRICT;
+CREATE TABLE commands (
+  key TEXT PRIMARY KEY, time_nanos INTEGER NOT NULL, reply TEXT
+) STRICT;
+"""
+_AUDIT_COLUMNS = ("time_nanos", "who", "action", "target", "old", "new", "outcome")
+
+
+class Store:
+    """The daemon's database; any thread may call."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        path.chmod(0o600)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._migrate(path)
+
+    def _migrate(self, path: Path) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise VersionMismatchError(
+                f"this ringdaq reads databases up to version {SCHEMA_VERSION}; found {version}; "
+                f"use the newer ringdaq that wrote it, or another --state: {path}"
+            )
+        if version == 0:
+            self._db.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+
+    def _execute(self, sql: str, values: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, tuple(values)).fetchall()
+
+    # --- scripts
+
+    def save_script(
+        self, *, script_id: str, name: str, digest: str, content: str, metadata: dict[str, str]
+    ) -> None:
+        """Store a script; the same id again only renews its time and metadata."""
+        self._execute(
+            "INSERT INTO scripts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (script_id) DO UPDATE "
+            "SET uploaded_nanos = excluded.uploaded_nanos, metadata = excluded.metadata",
+            (script_id, name, digest, content, now_nanos(), json.dumps(metadata)),
+        )
+
+    def script(self, id_or_name: str) -> dict[str, Any]:
+        """The script of that id, else the newest of that name."""
+        rows = self._execute(
+            "SELECT * FROM scripts WHERE script_id = ?1 OR name = ?1 "
+            "ORDER BY script_id = ?1 DESC, uploaded_nanos DESC LIMIT 1",
+            (id_or_name,),
+        )
+        if not rows:
+            raise UnknownScriptError(
+                f"a script must be uploaded before it can run; found none with the id or name "
+                f"{id_or_name!r}; see 'ringdaq client scripts'"
+            )
+        return _script(rows[0])
+
+    def scripts(self) -> list[dict[str, Any]]:
+        """All scripts without their text, newest first."""
+        rows = self._execute("SELECT * FROM scripts ORDER BY uploaded_nanos DESC")
+        return [{k: v for k, v in _script(row).items() if k != "content"} for row in rows]
+
+    # --- runs
+
+    def save_run(self, status: dict[str, Any]) -> None:
+        """Store a run's status as it is now."""
+        self._execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE "
+            "SET state = excluded.state, status = excluded.status",
+            (
+                status["run_id"],
+                status["script_id"],
+                status["script_name"],
+                status["state"],
+                status["created_nanos"],
+                json.dumps(status),
+            ),
+        )
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The last stored status of a run."""
+        rows = self._execute("SELECT status FROM runs WHERE run_id = ?", (run_id,))
+        if not rows:
+            raise UnknownRunError(f"no run has the id {run_id!r}; see 'ringdaq client runs'")
+        status: dict[str, Any] = json.loads(rows[0]["status"])
+        return status
+
+    def runs(
+        self, *, script_id: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first, of one script or in one state where asked."""
+        rows = self._execute(
+            "SELECT status FROM runs WHERE (?1 IS NULL OR script_id = ?1) "
+            "AND (?2 IS NULL OR state = ?2) ORDER BY created_nanos DESC LIMIT ?3",
+            (script_id, state, limit),
+        )
+        return [json.loads(row["status"]) for row in rows]
+
+    def interrupt_open_runs(self) -> list[str]:
+        """Close the runs that an earlier daemon left open; returns their ids."""
+        open_states = [s.value for s in RunState if not s.ended]
+        left = [r for state in open_states for r in self.runs(state=state, limit=1_000_000)]
+        for status in left:
+            status |= {"state": RunState.INTERRUPTED.value, "ended_nanos": now_nanos()}
+            self.save_run(status)
+        return [status["run_id"] for status in left]
+
+    # --- audit and retried commands
+
+    def add_audit(self, entries: list[tuple[Any, ...]]) -> None:
+        """Append audit entries: (time_nanos, who, action, target, old, new, outcome)."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany(
+                f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                entries,
+            )
+            self._db.execute("COMMIT")
+
+    def audit(self, limit: int) -> list[dict[str, Any]]:
+        """The newest audit entries, newest first."""
+        rows = self._execute("SELECT * FROM audit ORDER BY number DESC LIMIT ?", (limit,))
+        return [dict(row) for row in rows]
+
+    def begin_command(self, key: str) -> tuple[bool, Any]:
+        """Note a keyed command before it is carried out.
+
+        Returns (True, None) the first time, else (False, the first one's reply or `None` if it
+        never replied).
+        """
+        with self._lock:
+            fresh = self._db.execute(
+                "INSERT OR IGNORE INTO commands VALUES (?, ?, NULL)", (key, now_nanos())
+            ).rowcount
+            if fresh:
+                return True, None
+            row = self._db.execute("SELECT reply FROM commands WHERE key = ?", (key,)).fetchone()
+        return False, None if row["reply"] is None else json.loads(row["reply"])
+
+    def end_command(self, key: str, reply: Any) -> None:
+        """Note what a keyed command answered, before the answer is sent."""
+        self._execute("UPDATE commands SET reply = ? WHERE key = ?", (json.dumps(reply), key))
+
+    def close(self) -> None:
+        """Write everything out and let the file go."""
+        with self._lock:
+            self._db.close()
+
+
+def _script(row: sqlite3.Row) -> dict[str, Any]:
+    return dict(row) | {"metadata": json.loads(row["metadata"])}

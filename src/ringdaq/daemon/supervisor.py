@@ -1,0 +1,92 @@
+"""Child processes that are started again when they die."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF_SECS = 0.1
+MAX_BACKOFF_SECS = 5.0
+STABLE_SECS = 10.0
+# A child that ends with this code asks not to be started again: what it needs is not there.
+GIVE_UP_CODE = 4
+
+
+class Child:
+    """One supervised process: restarted with growing pauses until it is stopped on purpose."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], on_give_up: Callable[[str], None] | None = None
+    ) -> None:
+        self.name = name
+        self._command = [sys.executable, *arguments]
+        self._on_give_up = on_give_up
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.restarts = 0
+        self._thread = threading.Thread(
+            target=self._supervise, name=f"{name}-supervisor", daemon=True
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the process that runs now, if one does."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Start the process; it runs on its own session so that a terminal's Ctrl-C spares it."""
+        self._spawn()
+        self._thread.start()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        )
+        self._process = process
+        return process
+
+    def _supervise(self) -> None:
+        backoff = FIRST_BACKOFF_SECS
+        process = self._process
+        while process is not None:
+            started = time.monotonic()
+            code = process.wait()
+            if self._stopping.is_set():
+                return
+            if code == GIVE_UP_CODE:
+                self._give_up(code)
+                return
+            if time.monotonic() - started > STABLE_SECS:
+                backoff = FIRST_BACKOFF_SECS
+            log.warning("the %s ended with code %d; starting it again", self.name, code)
+            if self._stopping.wait(backoff):
+                return
+            backoff = min(2 * backoff, MAX_BACKOFF_SECS)
+            self.restarts += 1
+            process = self._spawn()
+
+    def _give_up(self, code: int) -> None:
+        log.error("the %s ended with code %d and is not started again", self.name, code)
+        if self._on_give_up is not None:
+            self._on_give_up(self.name)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Ask the process to end, and end it when it has not within the time."""
+        self._stopping.set()
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            log.warning("the %s did not end within %g s and is killed", self.name, timeout)
+            process.kill()
+            process.wait()
