@@ -1,8 +1,9 @@
 """The one clock: int64 nanoseconds since the Unix epoch that never step.
 
-Wall clocks are stepped by NTP and by people, so every time stamp is the monotonic clock plus an anchor.
-The first process of a boot takes the anchor and leaves it in a small file; all others read it there,
-so that stamps of different processes agree.
+Wall clocks are stepped by NTP and by people, so every time stamp is the monotonic clock plus an
+anchor.
+The first process of a boot takes the anchor and leaves it in a small file; all others read it
+there, so that stamps of different processes agree.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The errors of ringdaq, one tree.
 
 RingdaqError
-├─ ConfigError                   a rig file or a setting is wrong: which key, which file, what would be valid
+├─ ConfigError                   a rig file or a setting is wrong: which key, what would be valid
 ├─ MissingExtraError             an optional dependency is not installed
 ├─ InstrumentError
 │  ├─ UnknownInstrumentError     no instrument of that name in the rig

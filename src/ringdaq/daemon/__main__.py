@@ -47,7 +47,7 @@ def main() -> int:
     try:
         run_daemon(load_rig(asked.rig), asked.state or default_state_directory())
     except RingdaqError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return exit_code(error)
     return 0
 

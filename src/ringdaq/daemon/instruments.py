@@ -1,4 +1,4 @@
-"""An instrument as the daemon holds it: verbs with limits, deadlines, one owner, and its streams."""
+"""An instrument as the daemon holds it: limits, deadlines, one owner, and its streams."""
 
 from __future__ import annotations
 

@@ -226,7 +226,8 @@ def run_daemon(rig: Rig, state_path: Path) -> None:
         signal.signal(number, lambda *_: daemon.stopping.set())
     try:
         daemon.start()
-        print(f"ready {os.getpid()} {state.card}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"ready {os.getpid()} {state.card}\n")
+        sys.stderr.flush()
         daemon.wait()
     finally:
         daemon.close()

@@ -33,7 +33,7 @@ def row_bytes(spec: StreamSpec) -> int:
 
 
 def ring_bytes(spec: StreamSpec, rig: Rig) -> int:
-    """The ring's size: as the rig file says, else five minutes of samples or some dozens of frames."""
+    """The ring's size: as the rig file says, else minutes of samples or dozens of frames."""
     asked = rig.streams.get(spec.name)
     if asked is not None and asked.capacity_bytes is not None:
         return int(asked.capacity_bytes)

@@ -66,7 +66,7 @@ class RecordingDesk:
     # --- the recorder's side
 
     def attach(self, send: Send) -> dict[str, Any]:
-        """A recorder has come: what it must record, finished recordings that it has not sealed too."""
+        """A recorder has come: what it must record, and what it has not sealed yet."""
         with self._lock:
             self._send = send
             return {

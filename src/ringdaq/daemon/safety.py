@@ -74,7 +74,7 @@ def _make_safe(instrument: HasSafeState, outcome: dict[str, str]) -> None:
 def make_all_safe(
     instruments: Iterable[HasSafeState], deadline_secs: float = SAFE_DEADLINE_SECS
 ) -> dict[str, str]:
-    """Bring all instruments to their safe state at once; returns `safe` or what went wrong, by name.
+    """Bring all instruments to their safe state at once; returns `safe` or the fault, by name.
 
     Each gets a thread of its own, so one that hangs, or a worker that does, holds up no other.
     """

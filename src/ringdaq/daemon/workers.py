@@ -1,4 +1,4 @@
-"""One thread for each link: instruments are driven by one caller at a time, each with a deadline."""
+"""One thread for each link: one call at a time, each with a deadline."""
 
 from __future__ import annotations
 
