@@ -26,14 +26,16 @@ from ringdaq.model import Channel, StreamSpec
 
 log = logging.getLogger(__name__)
 
-CALL_SECS = 5.0
+# On top of a driver's own timeout, before it counts as hung.
+GRACE_SECS = 5.0
 MOTION_SECS = 120.0
 # Verbs that only ask: they are carried out for everybody and are not worth an audit entry.
 ASKING = frozenset({
-    "position", "read", "is_armed", "resolution", "settings", "wavelength", "exposure",
-    "is_shutter_open", "is_emission_enabled", "get_exposure", "get_wavelength", "wait_settled",
-    "is_streaming", "frame_count",
+    "position", "read", "is_armed", "resolution", "settings", "wait_settled", "get_exposure",
+    "get_wavelength", "wavelength_range", "is_shutter_open", "is_emission_enabled",
 })  # fmt: skip
+# Verbs that end something: they are carried out for everybody, and overtake what is waiting.
+CALMING = frozenset({"stop", "make_safe"})
 
 
 def scalar_streams(entry: Entry) -> list[StreamSpec]:
@@ -103,10 +105,10 @@ class InstrumentHost:
         holds the instrument, it does not answer in time, or it says no.
         """
         self._check_verb(verb)
-        if verb not in ASKING and verb != "stop":
-            self._check_owner(who)
         if verb in ASKING:
             return self._carry_out(verb, args, kwargs)
+        if verb not in CALMING:
+            self._check_owner(who)
         return self._audited(verb, args, kwargs, who)
 
     def _check_verb(self, verb: str) -> None:
@@ -163,8 +165,8 @@ class InstrumentHost:
             number, self.entry.limits, instrument=self.name, quantity=quantity, unit=self.entry.unit
         )
 
-    def _on_link(self, function: Any, *, what: str, deadline_secs: float = CALL_SECS) -> Any:
-        return self._guard(self._link, function, what, deadline_secs)
+    def _on_link(self, function: Any, *, what: str) -> Any:
+        return self._guard(self._link, function, what, self.entry.deadline_secs)
 
     def _guard(self, worker: Worker, function: Any, what: str, deadline_secs: float) -> Any:
         try:
@@ -211,7 +213,7 @@ class InstrumentHost:
     def _wait_settled(self, timeout: float = MOTION_SECS) -> None:
         limit = check_number(timeout, instrument=self.name, what="timeout")
         settle = self._movable.wait_settled
-        self._guard(self._motion, lambda: settle(limit), "wait_settled", limit + CALL_SECS)
+        self._guard(self._motion, lambda: settle(limit), "wait_settled", limit + GRACE_SECS)
 
     def _position(self) -> float:
         position = float(self._on_link(self._movable.position, what="position"))
@@ -224,8 +226,10 @@ class InstrumentHost:
         return value
 
     def _stop(self) -> None:
-        # Not through the link's queue: a stop must overtake what is waiting there.
         self._movable.stop()
+
+    def _make_safe(self) -> None:
+        self._movable.make_safe()
 
     def _publish(self, channel: str, value: float) -> None:
         self._last[channel] = value
@@ -291,4 +295,5 @@ _SPECIAL = {
     "position": InstrumentHost._position,
     "read": InstrumentHost._read,
     "stop": InstrumentHost._stop,
+    "make_safe": InstrumentHost._make_safe,
 }

@@ -49,9 +49,9 @@ class Daemon:
         self._children: list[Child] = []
         self._sources: list[SourceThread] = []
         self._failure = ""
-        data = rig.daemon.data_directory or default_data_directory()
+        data = rig.resolve(rig.daemon.data_directory or default_data_directory())
         data.mkdir(parents=True, exist_ok=True)
-        rings = rig.daemon.ring_directory or default_ring_directory(state.path)
+        rings = rig.resolve(rig.daemon.ring_directory or default_ring_directory(state.path))
         self._store = Store(state.database)
         self._audit = Audit(self._store)
         self._publisher = Publisher(rig, private_directory(rings))

@@ -12,7 +12,6 @@ from ringdaq.model import StreamSpec
 from ringdaq.streams import RingDirectory, StreamWriter
 
 DEFAULT_MINUTES = 5.0
-ROWS_BYTES = 4 << 20
 FRAMES_IN_RING = 32
 MIN_BYTES = 1 << 20
 BYTES_PER_VALUE = {
@@ -35,14 +34,14 @@ def row_bytes(spec: StreamSpec) -> int:
 def ring_bytes(spec: StreamSpec, rig: Rig) -> int:
     """The ring's size: as the rig file says, else minutes of samples or dozens of frames."""
     asked = rig.streams.get(spec.name)
-    if asked is not None and asked.capacity_bytes is not None:
-        return int(asked.capacity_bytes)
-    minutes = asked.minutes if asked is not None and asked.minutes is not None else DEFAULT_MINUTES
-    if spec.sample_rate is not None:
-        return max(MIN_BYTES, int(row_bytes(spec) * spec.sample_rate * 60 * minutes))
+    rate = None if spec.sample_rate is None else float(row_bytes(spec) * spec.sample_rate)
+    if asked is not None:
+        return asked.capacity_for(rate)
+    if rate is not None:
+        return max(MIN_BYTES, int(rate * 60 * DEFAULT_MINUTES))
     if spec.kind == "frames":
         return max(MIN_BYTES, FRAMES_IN_RING * (row_bytes(spec) + 4096))
-    return ROWS_BYTES
+    return rig.daemon.ring_capacity_bytes
 
 
 class Publisher:

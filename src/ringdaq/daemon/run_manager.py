@@ -136,6 +136,7 @@ class RunManager:
             wall_secs=asked.wall_secs,
             memory_bytes=asked.memory_bytes,
             output_bytes=asked.output_bytes,
+            stop_secs=asked.stop_secs,
         )
 
     def _grant(self, source: str, instruments: list[str] | None) -> dict[str, InstrumentHost]:

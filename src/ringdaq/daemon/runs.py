@@ -19,7 +19,7 @@ from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.safety import make_all_safe
-from ringdaq.errors import ScriptStoppedError, to_wire
+from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
 from ringdaq.scripts import Limits, Outcome, ScriptProcess
 
@@ -82,7 +82,12 @@ class Run:
 
     def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out a verb of a granted instrument."""
-        return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+        try:
+            return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+        except InstrumentError as error:
+            if self._stop.is_set():  # the motion was ended on purpose, not by a fault
+                raise ScriptStoppedError(f"the run was stopped: {error}") from error
+            raise
 
     def emit(self, values: dict[str, Any]) -> None:
         """Write a row into the run's own stream."""

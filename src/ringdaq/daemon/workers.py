@@ -31,6 +31,11 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return self._jobs.qsize()
+
     def call(self, function: Callable[[], T], *, deadline_secs: float, what: str) -> T:
         """Run the function on the worker's thread and wait for its result."""
         self._refuse_if_late(what)

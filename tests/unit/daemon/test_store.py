@@ -1,0 +1,100 @@
+"""Scripts, runs and the audit log survive a restart."""
+
+import sqlite3
+
+import pytest
+
+from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.store import Store
+from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
+
+
+def run_status(run_id, state="running", created=1):
+    return {
+        "run_id": run_id, "script_id": "s1", "script_name": "scan", "state": state,
+        "created_nanos": created, "ended_nanos": 0,
+    }  # fmt: skip
+
+
+def save_script(store, script_id, name, content="x = 1\n"):
+    store.save_script(
+        script_id=script_id, name=name, digest="d", content=content, metadata={"sample": "A"}
+    )
+
+
+def test_scripts_and_runs_are_there_after_a_restart(tmp_path):
+    store = Store(tmp_path / "db")
+    save_script(store, "s1", "scan")
+    store.save_run(run_status("r1", "completed"))
+    store.close()
+    again = Store(tmp_path / "db")
+    assert again.script("s1")["content"] == "x = 1\n"
+    assert again.script("s1")["metadata"] == {"sample": "A"}
+    assert again.run("r1")["state"] == "completed"
+    again.close()
+
+
+def test_a_script_is_found_by_id_first_and_else_by_its_newest_name(tmp_path):
+    store = Store(tmp_path / "db")
+    save_script(store, "s1", "scan", "old\n")
+    save_script(store, "s2", "scan", "new\n")
+    assert store.script("s1")["content"] == "old\n"
+    assert store.script("scan")["content"] == "new\n"
+    with pytest.raises(UnknownScriptError, match="'nothing'"):
+        store.script("nothing")
+    with pytest.raises(UnknownRunError, match="'nothing'"):
+        store.run("nothing")
+    store.close()
+
+
+def test_runs_are_listed_newest_first_and_filtered(tmp_path):
+    store = Store(tmp_path / "db")
+    for number, state in enumerate(["completed", "failed", "completed"]):
+        store.save_run(run_status(f"r{number}", state, created=number))
+    assert [r["run_id"] for r in store.runs()] == ["r2", "r1", "r0"]
+    assert [r["run_id"] for r in store.runs(state="completed")] == ["r2", "r0"]
+    assert [r["run_id"] for r in store.runs(limit=1)] == ["r2"]
+    assert store.runs(script_id="other") == []
+    store.close()
+
+
+def test_runs_left_open_by_a_dead_daemon_become_interrupted(tmp_path):
+    store = Store(tmp_path / "db")
+    store.save_run(run_status("open"))
+    store.save_run(run_status("done", "completed"))
+    assert store.interrupt_open_runs() == ["open"]
+    assert store.run("open")["state"] == "interrupted"
+    assert store.run("open")["ended_nanos"] > 0
+    assert store.run("done")["state"] == "completed"
+    store.close()
+
+
+def test_a_keyed_command_is_carried_out_once(tmp_path):
+    store = Store(tmp_path / "db")
+    assert store.begin_command("k") == (True, None)
+    assert store.begin_command("k") == (False, None)
+    store.end_command("k", {"value": 3.5})
+    assert store.begin_command("k") == (False, {"value": 3.5})
+    store.close()
+
+
+def test_the_audit_log_keeps_every_entry_in_order(tmp_path):
+    store = Store(tmp_path / "db")
+    audit = Audit(store)
+    for number in range(1200):
+        audit.note("ada", "call", "stage.move_abs", old=number, new=number + 1)
+    audit.flush()
+    newest = store.audit(1000)
+    assert [e["old"] for e in newest[:3]] == ["1199", "1198", "1197"]
+    assert newest[0]["who"] == "ada"
+    audit.close()
+    assert len(store.audit(10_000)) == 1200
+    store.close()
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path):
+    db = sqlite3.connect(tmp_path / "db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(VersionMismatchError, match="up to version 1; found 99"):
+        Store(tmp_path / "db")
