@@ -1,0 +1,5 @@
+"""`python -m ringdaq.cli` is `ringdaq`."""
+
+from ringdaq.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""A daemon of one's own, for the length of a command."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from ringdaq.cli.children import Children
+from ringdaq.cli.local import LocalDaemon, find_daemon
+from ringdaq.cli.output import say
+from ringdaq.errors import DaemonUnreachableError, ServiceError
+
+START_SECS = 30.0
+POLL_SECS = 0.02
+
+
+class PrivateDaemon:
+    """Starts a daemon with a temporary state directory; leaving the context ends it."""
+
+    def __init__(self, rig: Path, *, options: tuple[str, ...] = ()) -> None:
+        self._rig = rig
+        self._options = options
+        self._children = Children()
+        self.state = Path(tempfile.mkdtemp(prefix="ringdaq-"))
+        self.log = self.state / "private.log"
+
+    def __enter__(self) -> LocalDaemon:
+        try:
+            return self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _start(self) -> LocalDaemon:
+        command = [sys.executable, "-m", "ringdaq.cli", "daemon", "--rig", str(self._rig)]
+        command += ["--state", str(self.state), *self._options]
+        with self.log.open("wb") as log:
+            process = self._children.start(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                self._give_up(process)
+            try:
+                daemon = find_daemon(self.state)
+                daemon.connect().close()
+                return daemon
+            except DaemonUnreachableError:
+                time.sleep(POLL_SECS)
+        raise ServiceError(
+            f"the daemon should serve within {START_SECS:g} s and did not; "
+            f"its last words: {self._last_words()!r}"
+        )
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Pass on what the daemon said and the code it ended with."""
+        say(self._last_words())
+        raise click.exceptions.Exit(process.returncode if process.returncode > 0 else 1)
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith("error:")]
+        return "\n".join(errors or lines[-5:]) or "the daemon ended without a word"
+
+    def __exit__(self, *_: object) -> None:
+        self._children.__exit__()
+        shutil.rmtree(self.state, ignore_errors=True)

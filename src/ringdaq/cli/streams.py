@@ -1,0 +1,128 @@
+"""`ringdaq streams | tail`: the rings of this machine, read directly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from ringdaq.cli.local import find_daemon
+from ringdaq.cli.options import as_json
+from ringdaq.cli.output import data, data_json, plain, say, table
+
+
+@click.command()
+@as_json
+def streams(as_json: bool) -> None:
+    """List the streams on this machine and how full their rings are."""
+    from ringdaq.streams import RingDirectory, StreamReader
+
+    directory = RingDirectory(find_daemon().ring_directory)
+    found = []
+    for name in directory.streams():
+        with StreamReader.open(directory.newest(name)) as reader:
+            found.append(_describe(reader.spec, reader.statistics()))
+    if as_json:
+        data_json(found)
+        return
+    headings = ["name", "kind", "channels", "rate_hz", "rows", "records", "capacity_mib", "writer"]
+    data(table(headings, [_row(stream) for stream in found]))
+
+
+def _describe(spec: Any, statistics: Any) -> dict[str, Any]:
+    return {**spec.to_dict(), "statistics": statistics._asdict()}
+
+
+def _row(stream: dict[str, Any]) -> tuple[object, ...]:
+    numbers = stream["statistics"]
+    channels = [c["name"] for c in stream["channels"]]
+    shown = channels if len(channels) <= 4 else [*channels[:3], f"… {len(channels)} in all"]
+    writer = "closed" if numbers["closed"] else "alive" if numbers["writer_alive"] else "gone"
+    return (
+        stream["name"] + (" (simulated)" if stream["simulated"] else ""),
+        stream["kind"],
+        shown,
+        stream["sample_rate"] or "",
+        numbers["rows"],
+        numbers["records"],
+        f"{numbers['capacity_bytes'] / 2**20:.2f}",
+        writer,
+    )
+
+
+@click.command()
+@click.argument("stream")
+@click.option("-n", "--rows", type=click.IntRange(min=1), help="End after this many rows.")
+@click.option("--seconds", type=float, help="End after this long.")
+@as_json
+def tail(stream: str, rows: int | None, seconds: float | None, as_json: bool) -> None:
+    """Print a stream's rows as they come, until its end or Ctrl-C.
+
+    With --json each row is an object on a line of its own.
+    Rows that came too fast to be read are counted on stderr.
+    """
+    left = rows
+    for row in _rows(stream, seconds):
+        if as_json:
+            data_json(row)
+        else:
+            data("  ".join(f"{key}={_short(value)}" for key, value in row.items()))
+        if left is not None:
+            left -= 1
+            if left == 0:
+                return
+
+
+def _rows(name: str, seconds: float | None) -> Iterator[dict[str, Any]]:
+    """The stream's rows from now on."""
+    from ringdaq.errors import EndOfStreamError, OverrunError
+    from ringdaq.streams import attach
+
+    deadline = None if seconds is None else time.monotonic() + seconds
+    records = attach(name, directory=find_daemon().ring_directory).follow()
+    while deadline is None or time.monotonic() < deadline:
+        try:
+            record = next(records, None)
+        except OverrunError as lost:
+            say(f"lost {lost.lost_records} records ({lost.lost_rows} rows): read too slowly")
+            continue
+        except EndOfStreamError:
+            return
+        if record is None:
+            return
+        yield from rows_of(record)
+
+
+def rows_of(record: Any) -> Iterator[dict[str, Any]]:
+    """A record's rows as plain values; a missing value is `None`."""
+    columns, masks, times = record.columns(), record.masks(), record.times()
+    for index in range(record.rows):
+        row: dict[str, Any] = {"time": int(times[index])}
+        for name, column in columns.items():
+            if name == "time":
+                continue
+            missing = name in masks and masks[name][index]
+            row[name] = None if missing else _value(column[index])
+        yield row
+
+
+def _value(value: Any) -> Any:
+    if getattr(value, "ndim", 0) < 2:
+        return plain(value)
+    return {
+        "shape": list(value.shape),
+        "least": plain(value.min()),
+        "mean": float(value.mean()),
+        "greatest": plain(value.max()),
+    }
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['shape']} {value['least']}…{value['greatest']} mean {value['mean']:.4g}"
+    if isinstance(value, list):
+        shown = ", ".join(map(str, value[:8]))
+        return f"[{shown}{', …' if len(value) > 8 else ''}]"
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
