@@ -1,0 +1,1 @@
+"""Benchmarks: every figure beside its physical limit or a peer, measured in the same run."""

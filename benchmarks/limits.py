@@ -1,0 +1,128 @@
+"""What this machine can do at best: copying memory, waking a process, echoing over a socket."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import platform
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measure import median_rate, pace
+
+FUTEX_WAIT, FUTEX_WAKE = 0, 1
+SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
+_libc = ctypes.CDLL(None, use_errno=True)
+_WORDS = struct.Struct("<Ixxxxq")
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("sec", ctypes.c_long), ("nsec", ctypes.c_long))
+
+
+def memcpy_rate(size: int, region_bytes: int = 64 << 20) -> float:
+    """Copies per second of `size` bytes, one after another into a region larger than the cache."""
+    source = ctypes.create_string_buffer(size)
+    target = mmap.mmap(-1, region_bytes)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(target))
+    slots = region_bytes // size
+    copies = min(max(slots, 1), 200_000)
+
+    def work() -> int:
+        copy = ctypes.memmove
+        for slot in range(copies):
+            copy(base + (slot % slots) * size, source, size)
+        return copies
+
+    return median_rate(work)
+
+
+def _futex(address: int, operation: int, value: int, timeout_secs: float = 5.0) -> int:
+    limit = _Timespec(int(timeout_secs), int(timeout_secs % 1 * 1e9))
+    number = SYS_FUTEX[platform.machine()]
+    return _libc.syscall(number, address, operation, value, ctypes.byref(limit), 0, 0)
+
+
+def _shared(path: Path) -> tuple[mmap.mmap, int]:
+    with path.open("r+b") as file:
+        memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+    return memory, ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def _futex_sleeper(path: Path, count: int) -> None:
+    """The other process: sleep on the word, and note how late each wake-up comes."""
+    memory, address = _shared(path)
+    print("ready", flush=True)
+    seen, late = 0, []
+    while len(late) < count:
+        _futex(address, FUTEX_WAIT, seen)
+        now = time.monotonic_ns()
+        word, stamp = _WORDS.unpack_from(memory, 0)
+        if word != seen:
+            seen = word
+            late.append(now - stamp)
+    print(json.dumps(late))
+
+
+def futex_wake_nanos(count: int = 2000, period_secs: float = 0.001) -> list[int]:
+    """From just before a wake to the sleeper's first instruction in another process, in ns."""
+    path = Path("/dev/shm") / f"ringdaq-bench-futex-{os.getpid()}"
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    try:
+        memory, address = _shared(path)
+        sleeper = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.limits", str(path), str(count)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert sleeper.stdout is not None
+        sleeper.stdout.readline()
+        words = iter(range(1, 1 << 31))
+
+        def wake() -> None:
+            _WORDS.pack_into(memory, 0, next(words), time.monotonic_ns())
+            _futex(address, FUTEX_WAKE, 1)
+
+        # A few more than asked for: a wake-up that merges with the next counts once.
+        pace(period_secs, count + count // 10, wake)
+        late: list[int] = json.loads(sleeper.stdout.readline())
+        sleeper.wait(30)
+        return late
+    finally:
+        path.unlink()
+
+
+_ECHO = """
+import socket, sys
+sock = socket.socket(fileno=int(sys.argv[1]))
+while data := sock.recv(4096):
+    sock.sendall(data)
+"""
+
+
+def socket_echo_nanos(size: int = 64, count: int = 5000) -> list[int]:
+    """Round trips of a small message over a Unix socket to another Python process, in ns."""
+    here, there = socket.socketpair()
+    child = subprocess.Popen(
+        [sys.executable, "-c", _ECHO, str(there.fileno())], pass_fds=[there.fileno()]
+    )
+    there.close()
+    message, times = bytes(size), []
+    for _ in range(count):
+        before = time.perf_counter_ns()
+        here.sendall(message)
+        here.recv(4096)
+        times.append(time.perf_counter_ns() - before)
+    here.close()
+    child.wait(10)
+    return times[count // 10 :]
+
+
+if __name__ == "__main__":
+    _futex_sleeper(Path(sys.argv[1]), int(sys.argv[2]))
