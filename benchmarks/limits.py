@@ -19,7 +19,8 @@ from benchmarks.measure import median_rate, pace
 FUTEX_WAIT, FUTEX_WAKE = 0, 1
 SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
 _libc = ctypes.CDLL(None, use_errno=True)
-_WORDS = struct.Struct("<Ixxxxq")
+_WORD, _STAMP = struct.Struct("<I"), struct.Struct("<q")
+_STAMP_AT = 64
 
 
 class _Timespec(ctypes.Structure):
@@ -63,7 +64,8 @@ def _futex_sleeper(path: Path, count: int) -> None:
     while len(late) < count:
         _futex(address, FUTEX_WAIT, seen)
         now = time.monotonic_ns()
-        word, stamp = _WORDS.unpack_from(memory, 0)
+        (word,) = _WORD.unpack_from(memory, 0)
+        (stamp,) = _STAMP.unpack_from(memory, _STAMP_AT)
         if word != seen:
             seen = word
             late.append(now - stamp)
@@ -86,7 +88,8 @@ def futex_wake_nanos(count: int = 2000, period_secs: float = 0.001) -> list[int]
         words = iter(range(1, 1 << 31))
 
         def wake() -> None:
-            _WORDS.pack_into(memory, 0, next(words), time.monotonic_ns())
+            _STAMP.pack_into(memory, _STAMP_AT, time.monotonic_ns())
+            _WORD.pack_into(memory, 0, next(words))
             _futex(address, FUTEX_WAKE, 1)
 
         # A few more than asked for: a wake-up that merges with the next counts once.

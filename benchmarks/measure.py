@@ -46,7 +46,7 @@ def median_rate(work: Callable[[], int], rounds: int = 5) -> float:
 
 
 def pace(period_secs: float, count: int, step: Callable[[], None]) -> None:
-    """Call `step` `count` times at a fixed period, sleeping between as an instrument's loop does."""
+    """Call `step` at a fixed period, sleeping between as an instrument's loop does."""
     due = time.monotonic()
     for _ in range(count):
         due += period_secs
