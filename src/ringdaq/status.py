@@ -48,4 +48,6 @@ GRPC_CODES: dict[type[errors.RingdaqError], str] = {
 
 def grpc_code_name(error: BaseException) -> str:
     """The gRPC status code's name for an error; what is not ours is INTERNAL."""
-    return GRPC_CODES.get(type(error), "INTERNAL") if isinstance(error, Exception) else "INTERNAL"
+    if not isinstance(error, errors.RingdaqError):
+        return "INTERNAL"
+    return GRPC_CODES.get(type(error), "INTERNAL")
