@@ -52,11 +52,10 @@ def problems_of(
     lines: Mapping[Location, int],
     *,
     below: Location = (),
-    said: str = "",
 ) -> list[Problem]:
     """Turn a model's refusals into problems; `below` is where in the file the model's part lies."""
     return [
-        _problem(typing.cast("dict[str, typing.Any]", e), model, lines, below, said)
+        _problem(typing.cast("dict[str, typing.Any]", e), model, lines, below)
         for e in error.errors()
     ]
 
@@ -66,11 +65,10 @@ def _problem(
     model: type[BaseModel],
     lines: Mapping[Location, int],
     below: Location,
-    said: str,
 ) -> Problem:
     location: Location = error["loc"]
     line = line_of((*below, *location), lines)
-    key = said + dotted((*below, *location) if not said else location)
+    key = dotted((*below, *location))
     if error["type"] == "extra_forbidden":
         hint = nearest(str(location[-1]), valid_keys(model, location[:-1]))
         return Problem(line, f"unknown key {key!r}; {hint}")

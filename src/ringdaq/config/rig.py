@@ -70,8 +70,8 @@ class InstrumentConfig(Section):
     """Must be true where the values are made up, and nowhere else."""
     poll_hz: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """How often its reading or position goes into its stream without being asked; 0 is never."""
-    deadline_secs: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    """How long one call may take before it is given up."""
+    deadline_secs: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """How long one call, waiting for rest apart, may take before it is given up."""
     limits: dict[str, Bounds] = Field(default_factory=dict)
     """Soft limits by quantity: `{ position = [0.0, 50.0] }`, in the instrument's unit."""
     options: dict[str, Any] = Field(default_factory=dict)

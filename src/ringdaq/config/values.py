@@ -24,7 +24,7 @@ def parse_size(value: Any) -> int:
     """Bytes from `67108864` or `"64 MiB"`."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f'write a size as bytes or as text such as "64 MiB"; found {value!r}')
-    size = value
+    size: Any = value
     if isinstance(value, str):
         match = _SIZE.fullmatch(value)
         if match is None or match.group(2).lower() not in _UNITS:

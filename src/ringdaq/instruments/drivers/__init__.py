@@ -1,0 +1,1 @@
+"""Instruments that are really there, and recordings that are played again."""

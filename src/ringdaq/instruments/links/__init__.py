@@ -1,0 +1,1 @@
+"""The lines over which instruments are spoken to."""

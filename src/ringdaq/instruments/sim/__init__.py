@@ -1,0 +1,1 @@
+"""Instruments that make their values up, on purpose and marked so."""
