@@ -6,11 +6,15 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 PATIENCE_SECS = 10.0
+# -P: the directory a user happens to stand in must not shadow modules.
+PYTHON = (sys.executable, "-P")
+RINGDAQ = (*PYTHON, "-m", "ringdaq.cli")
 
 # Loaded before any fork: between fork and exec nothing may be loaded.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -23,7 +27,8 @@ def _die_with_parent() -> None:
 class Children:
     """Started processes; leaving the context ends those that still run, the last one first."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_secs: float = PATIENCE_SECS) -> None:
+        self._patience_secs = patience_secs
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(
@@ -51,11 +56,16 @@ class Children:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._started):
-            end(process)
+        self.close()
+
+    def close(self) -> None:
+        """End all of them; those that do not end when asked are killed."""
+        while self._started:
+            end(self._started[-1], self._patience_secs)
+            self._started.pop()
 
 
-def end(process: subprocess.Popen[bytes], patience_secs: float = PATIENCE_SECS) -> int:
+def end(process: subprocess.Popen[bytes], patience_secs: float) -> int:
     """Ask a process to end, kill it if it does not; returns its exit code."""
     if process.poll() is None:
         process.terminate()

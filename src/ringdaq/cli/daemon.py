@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,20 @@ if TYPE_CHECKING:
     help="Where recordings go, instead of what the rig file says.",
 )
 @click.option("--no-gateway", is_flag=True, help="Serve this machine only, not the network.")
+@click.option(
+    "--private",
+    is_flag=True,
+    hidden=True,
+    help="Keep the rings in a directory of their own, and remove it in the end.",
+)
 @click.option("--verbose", is_flag=True, help="Log details too.")
 def daemon(
-    rig: Path, state: Path | None, data_directory: Path | None, no_gateway: bool, verbose: bool
+    rig: Path,
+    state: Path | None,
+    data_directory: Path | None,
+    no_gateway: bool,
+    private: bool,
+    verbose: bool,
 ) -> None:
     """Serve a rig until stopped.
 
@@ -48,12 +60,25 @@ def daemon(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    loaded, state = load_rig(rig), state or state_directory()
     changes: dict[str, Any] = {"gateway": False} if no_gateway else {}
     if data_directory is not None:
         changes["data_directory"] = data_directory.absolute()
-    run_daemon(_changed(load_rig(rig), changes), state or state_directory())
+    if not private:
+        run_daemon(_changed(loaded, changes), state)
+        return
+    rings = _base_of_rings(loaded) / state.name
+    try:
+        run_daemon(_changed(loaded, {**changes, "ring_directory": rings}), state)
+    finally:
+        shutil.rmtree(rings, ignore_errors=True)
 
 
 def _changed(rig: Rig, changes: dict[str, Any]) -> Rig:
     """The rig with settings that the command line overrules; its text stays as it was written."""
     return rig.model_copy(update={"daemon": rig.daemon.model_copy(update=changes)})
+
+
+def _base_of_rings(rig: Rig) -> Path:
+    named = rig.daemon.ring_directory
+    return Path("/dev/shm") if named is None else rig.resolve(named)

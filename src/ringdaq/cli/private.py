@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from ringdaq.cli.children import Children
+from ringdaq.cli.children import RINGDAQ, Children
 from ringdaq.cli.local import LocalDaemon, find_daemon
 from ringdaq.cli.output import say
 from ringdaq.errors import DaemonUnreachableError, ServiceError
 
 START_SECS = 30.0
+STOP_SECS = 45.0
+"""Longer than a daemon waits for its recorder."""
 POLL_SECS = 0.02
 
 
 class PrivateDaemon:
     """Starts a daemon with a temporary state directory; leaving the context ends it."""
 
-    def __init__(self, rig: Path, *, options: tuple[str, ...] = ()) -> None:
-        self._rig = rig
+    def __init__(self, rig: Path | None = None, *, options: tuple[str, ...] = ()) -> None:
         self._options = options
-        self._children = Children()
+        self._children = Children(STOP_SECS)
         self.state = Path(tempfile.mkdtemp(prefix="ringdaq-"))
+        self.rig = rig or self.state / "rig.toml"
+        """Without a rig file: write one here before the start."""
         self.log = self.state / "private.log"
 
     def __enter__(self) -> LocalDaemon:
         try:
-            return self._start()
+            return self.start()
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
 
-    def _start(self) -> LocalDaemon:
-        command = [sys.executable, "-m", "ringdaq.cli", "daemon", "--rig", str(self._rig)]
-        command += ["--state", str(self.state), *self._options]
+    def start(self) -> LocalDaemon:
+        """Start the daemon and wait until it serves."""
+        command = [*RINGDAQ, "daemon", "--rig", str(self.rig)]
+        command += ["--state", str(self.state), "--private", *self._options]
         with self.log.open("wb") as log:
             process = self._children.start(command, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECS
@@ -68,5 +71,9 @@ class PrivateDaemon:
         return "\n".join(errors or lines[-5:]) or "the daemon ended without a word"
 
     def __exit__(self, *_: object) -> None:
-        self._children.__exit__()
+        self.close()
+
+    def close(self) -> None:
+        """End the daemon and remove its state directory."""
+        self._children.close()
         shutil.rmtree(self.state, ignore_errors=True)
