@@ -166,7 +166,7 @@ class InstrumentHost:
         )
 
     def _on_link(self, function: Any, *, what: str) -> Any:
-        return self._guard(self._link, function, what, self.entry.deadline_secs)
+        return self._guard(self._link, function, what, self.entry.config.deadline_secs)
 
     def _guard(self, worker: Worker, function: Any, what: str, deadline_secs: float) -> Any:
         try:

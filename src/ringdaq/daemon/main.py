@@ -81,7 +81,7 @@ class Daemon:
     def _make_hosts(self, registry: Registry) -> dict[str, InstrumentHost]:
         self._links: dict[str, Worker] = {}
         hosts = {}
-        for entry in registry.entries:
+        for entry in registry.entries.values():
             link = self._links.get(entry.link)
             if link is None:
                 link = self._links[entry.link] = Worker(f"link-{entry.link}")
@@ -117,8 +117,8 @@ class Daemon:
             entry.instrument.set_sink(sinks[entry.instrument.frame_spec().name])
         if "SampleProducer" in entry.capabilities:
             self._sources.append(Producer(entry.instrument, sinks))
-        if entry.poll_hz > 0:
-            self._sources.append(Poller(host, entry.poll_hz))
+        if entry.config.poll_hz > 0:
+            self._sources.append(Poller(host, entry.config.poll_hz))
 
     # --- its life
 

@@ -13,36 +13,20 @@ from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
-from ringdaq.daemon.runs import Run, names_used
+from ringdaq.daemon.runs import Run
 from ringdaq.daemon.store import Store
 from ringdaq.errors import (
     BadRequestError,
     BusyError,
     NotConnectedError,
-    ScriptRejectedError,
     UnknownInstrumentError,
 )
 from ringdaq.model import RunState
-from ringdaq.scripts import Limits, check_script
+from ringdaq.scripts import Limits, check_script, decode_source, instruments_used
 
 log = logging.getLogger(__name__)
 
-MAX_SCRIPT_BYTES = 1 << 20
 MAX_ACTIVE_RUNS = 16
-
-
-def text_of(content: str | bytes) -> str:
-    """A script's text; refuses what is too long or no UTF-8."""
-    data = content.encode() if isinstance(content, str) else bytes(content)
-    if len(data) > MAX_SCRIPT_BYTES:
-        raise ScriptRejectedError(f"a script may have {MAX_SCRIPT_BYTES} bytes; found {len(data)}")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ScriptRejectedError(
-            f"a script must be UTF-8; byte {error.start} is not: {data[error.start]:#04x}",
-            line=data[: error.start].count(b"\n") + 1,
-        ) from None
 
 
 class RunManager:
@@ -74,7 +58,7 @@ class RunManager:
             raise BadRequestError(
                 f"a script's name must be 1 to 200 printable characters; found {name[:80]!r}"
             )
-        text = text_of(content)
+        text = decode_source(content.encode() if isinstance(content, str) else content)
         check_script(text, instruments=self._verbs(), modules=self._rig.scripts.modules)
         digest = hashlib.sha256(text.encode()).hexdigest()
         script_id = hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:16]
@@ -142,7 +126,7 @@ class RunManager:
     def _grant(self, source: str, instruments: list[str] | None) -> dict[str, InstrumentHost]:
         """The instruments a run may touch: those named, else those its script mentions."""
         if instruments is None:
-            instruments = sorted(names_used(source) & set(self._hosts))
+            instruments = instruments_used(source, self._hosts)
         granted = {name: self._host(name) for name in instruments}
         verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
         check_script(source, instruments=verbs, modules=self._rig.scripts.modules)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import getpass
 import logging
 import re
@@ -25,15 +24,13 @@ from ringdaq.scripts import Limits, Outcome, ScriptProcess
 
 log = logging.getLogger(__name__)
 
+# After its instruments are at rest, the run's last verb has this long to return.
+IDLE_SECS = 5.0
+
 
 def new_run_id() -> str:
     """An id that sorts by time and does not repeat."""
     return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
-
-
-def names_used(source: str) -> set[str]:
-    """All names that a script mentions."""
-    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
 
 
 def file_title(name: str) -> str:
@@ -159,11 +156,13 @@ class Run:
 
     def _finish(self, outcome: Outcome) -> None:
         """The state becomes final only when the instruments are at rest."""
-        self._line = outcome.line
         rest = make_all_safe(h.entry.instrument for h in self.hosts.values())
         for name, how in rest.items():
             if how != "safe":
                 log.error("run %s: %s is not known to be safe: %s", self.run_id, name, how)
+        if self._process.pid and not self._process.wait_idle(IDLE_SECS):
+            log.error("run %s: an instrument has not come back from its last verb", self.run_id)
+        self._line = outcome.line
         self._put_back()
         self._ended, self._error = now_nanos(), outcome.error
         self._close_recording(outcome)
