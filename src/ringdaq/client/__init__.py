@@ -1,1 +1,103 @@
 """The Python way in: sync and async clients, zero-copy attach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringdaq.client.results import (
+    DaemonInfo,
+    InstrumentInfo,
+    MeasurementBatch,
+    Points,
+    RecordedStream,
+    Recording,
+    RingStatistics,
+    RunStatus,
+    ScriptInfo,
+    StreamBatch,
+    StreamInfo,
+    SystemStatus,
+)
+
+if TYPE_CHECKING:
+    from ringdaq.client.aio import AsyncClient, AsyncSubscription
+    from ringdaq.client.sync import Client, Subscription
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSubscription",
+    "Client",
+    "DaemonInfo",
+    "InstrumentInfo",
+    "MeasurementBatch",
+    "Points",
+    "RecordedStream",
+    "Recording",
+    "RingStatistics",
+    "RunStatus",
+    "ScriptInfo",
+    "StreamBatch",
+    "StreamInfo",
+    "Subscription",
+    "SystemStatus",
+    "connect",
+    "connect_async",
+]
+
+_LAZY = {
+    "AsyncClient": "ringdaq.client.aio",
+    "AsyncSubscription": "ringdaq.client.aio",
+    "Client": "ringdaq.client.sync",
+    "Subscription": "ringdaq.client.sync",
+}
+
+
+def connect(address: str | None = None, token: str | None = None) -> Client:
+    """Connect to a daemon; without an address, to this machine's own, with its own token.
+
+    Raises `DaemonUnreachableError` or `AuthenticationError` at once, not at the first call.
+    """
+    from ringdaq.client.address import find_endpoint
+    from ringdaq.wire import require_grpc
+
+    endpoint = find_endpoint(address, token)
+    require_grpc()
+    from ringdaq.client.sync import Client
+
+    client = Client(endpoint)
+    try:
+        client.info()
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+async def connect_async(address: str | None = None, token: str | None = None) -> AsyncClient:
+    """`connect` for asyncio."""
+    from ringdaq.client.address import find_endpoint
+    from ringdaq.wire import require_grpc
+
+    endpoint = find_endpoint(address, token)
+    require_grpc()
+    from ringdaq.client.aio import AsyncClient
+
+    client = AsyncClient(endpoint)
+    try:
+        await client.info()
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
+def __getattr__(name: str) -> Any:
+    """Load the clients, and gRPC with them, when they are first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    from ringdaq.wire import require_grpc
+
+    require_grpc()
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -3,9 +3,10 @@
 isort:skip_file
 Scripts, runs and the daemon itself.
 
-Every call needs the metadata `authorization: Bearer TOKEN`. A call that fails ends with a gRPC
-status; the trailing metadata `ringdaq-error-bin` then holds an ErrorDetail. No response says
-by itself whether the call succeeded.
+Every call needs the metadata `authorization: Bearer TOKEN`; `ringdaq-user: NAME` may say who
+calls, for the record: a claim, not a proof. A call that fails ends with a
+gRPC status; the trailing metadata `ringdaq-error-bin` then holds an ErrorDetail. No response
+says by itself whether the call succeeded.
 """
 
 from collections import abc as _abc
@@ -159,14 +160,8 @@ class StartScriptRequest(_message.Message):
     SCRIPT_ID_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
-    USER_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
     script_id: _builtins.str
     """The script's id, or its name for the newest of that name."""
-    user: _builtins.str
-    """Who starts it, for the record; a claim, not a proof."""
-    name: _builtins.str
-    """What to call the run; "": the script's name."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Value]:
         """What the script finds in `parameters`."""
@@ -181,12 +176,10 @@ class StartScriptRequest(_message.Message):
         script_id: _builtins.str = ...,
         parameters: _abc.Mapping[_builtins.str, _types_pb2.Value] | None = ...,
         instruments: Global___InstrumentGrant | None = ...,
-        user: _builtins.str = ...,
-        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments", "name", b"name", "parameters", b"parameters", "script_id", b"script_id", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments", "parameters", b"parameters", "script_id", b"script_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -724,8 +717,8 @@ class GetDaemonInfoResponse(_message.Message):
         """What it was started with, such as "recorder"."""
 
     @_builtins.property
-    def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The rig's instruments by name, those that are not connected included."""
+    def instruments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.InstrumentInfo]:
+        """The rig's instruments, those that are not connected included."""
 
     def __init__(
         self,
@@ -734,7 +727,7 @@ class GetDaemonInfoResponse(_message.Message):
         pid: _builtins.int = ...,
         uptime_secs: _builtins.float = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
-        instruments: _abc.Iterable[_builtins.str] | None = ...,
+        instruments: _abc.Iterable[_types_pb2.InstrumentInfo] | None = ...,
         rig: _builtins.str = ...,
         data_directory: _builtins.str = ...,
     ) -> None: ...

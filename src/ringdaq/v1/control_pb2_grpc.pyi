@@ -3,9 +3,10 @@
 isort:skip_file
 Scripts, runs and the daemon itself.
 
-Every call needs the metadata `authorization: Bearer TOKEN`. A call that fails ends with a gRPC
-status; the trailing metadata `ringdaq-error-bin` then holds an ErrorDetail. No response says
-by itself whether the call succeeded.
+Every call needs the metadata `authorization: Bearer TOKEN`; `ringdaq-user: NAME` may say who
+calls, for the record: a claim, not a proof. A call that fails ends with a
+gRPC status; the trailing metadata `ringdaq-error-bin` then holds an ErrorDetail. No response
+says by itself whether the call succeeded.
 """
 
 from collections import abc as _abc

@@ -78,24 +78,28 @@ class _RecordingState:
 class _RecordingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordingState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RECORDING_STATE_UNSPECIFIED: _RecordingState.ValueType  # 0
-    """The recorder has not said yet."""
-    RECORDING_STATE_RECORDING: _RecordingState.ValueType  # 1
+    """Not known; never sent."""
+    RECORDING_STATE_WAITING: _RecordingState.ValueType  # 1
+    """The recorder has not reported yet."""
+    RECORDING_STATE_RECORDING: _RecordingState.ValueType  # 2
     """The file grows."""
-    RECORDING_STATE_SEALED: _RecordingState.ValueType  # 2
+    RECORDING_STATE_SEALED: _RecordingState.ValueType  # 3
     """The file is whole and verified."""
-    RECORDING_STATE_FAILED: _RecordingState.ValueType  # 3
+    RECORDING_STATE_FAILED: _RecordingState.ValueType  # 4
     """The file could not be written; the journal may still hold the data."""
 
 class RecordingState(_RecordingState, metaclass=_RecordingStateEnumTypeWrapper):
     """Whether a file is complete."""
 
 RECORDING_STATE_UNSPECIFIED: RecordingState.ValueType  # 0
-"""The recorder has not said yet."""
-RECORDING_STATE_RECORDING: RecordingState.ValueType  # 1
+"""Not known; never sent."""
+RECORDING_STATE_WAITING: RecordingState.ValueType  # 1
+"""The recorder has not reported yet."""
+RECORDING_STATE_RECORDING: RecordingState.ValueType  # 2
 """The file grows."""
-RECORDING_STATE_SEALED: RecordingState.ValueType  # 2
+RECORDING_STATE_SEALED: RecordingState.ValueType  # 3
 """The file is whole and verified."""
-RECORDING_STATE_FAILED: RecordingState.ValueType  # 3
+RECORDING_STATE_FAILED: RecordingState.ValueType  # 4
 """The file could not be written; the journal may still hold the data."""
 Global___RecordingState: _TypeAlias = RecordingState  # noqa: Y015
 
@@ -427,7 +431,7 @@ class ScriptStatus(_message.Message):
     ended_nanos: _builtins.int
     """When it ended; 0: it has not."""
     user: _builtins.str
-    """Who started it, as that client called itself; "": not said."""
+    """Who started it, as its client called itself; "": not said."""
     output: _builtins.str
     """The end of what the script printed."""
     @_builtins.property
@@ -506,6 +510,7 @@ class Recording(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
     file: _builtins.str
     """Absolute path on the daemon's machine."""
     state: Global___RecordingState.ValueType
@@ -514,16 +519,21 @@ class Recording(_message.Message):
     def streams(self) -> _containers.MessageMap[_builtins.str, Global___RecordedStream]:
         """What is durable and what is missing, by stream; empty: the recorder has not reported yet."""
 
+    @_builtins.property
+    def error(self) -> Global___ErrorDetail:
+        """Why the file could not be written; absent: it could."""
+
     def __init__(
         self,
         *,
         file: _builtins.str = ...,
         state: Global___RecordingState.ValueType = ...,
         streams: _abc.Mapping[_builtins.str, Global___RecordedStream] | None = ...,
+        error: Global___ErrorDetail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "state", b"state", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "file", b"file", "state", b"state", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

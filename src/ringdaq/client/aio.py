@@ -1,0 +1,244 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar, cast
+
+import grpc
+import grpc.aio
+
+from ringdaq.client import calls
+from ringdaq.client.address import Endpoint
+from ringdaq.client.calls import Call
+from ringdaq.client.results import (
+    DaemonInfo,
+    InstrumentInfo,
+    MeasurementBatch,
+    RunStatus,
+    ScriptInfo,
+    StreamBatch,
+    StreamInfo,
+    SystemStatus,
+)
+from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, deadline_passed, read_error
+from ringdaq.model import RunState
+
+R = TypeVar("R")
+
+
+class AsyncSubscription(Generic[R]):
+    """What a daemon goes on telling, one item at a time, until it ends or is closed.
+
+    `async with` waits until the subscription stands.
+    """
+
+    def __init__(self, rpc: Any, call: Call[R], address: str) -> None:
+        self._rpc = rpc
+        self._call = call
+        self._address = address
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        return self
+
+    async def __anext__(self) -> R:
+        try:
+            async for message in self._rpc:
+                item = self._call.decode(message)
+                if item is not None:
+                    return item
+        except grpc.RpcError as error:
+            mine = self._call.deadline_secs and deadline_passed(error)
+            if not mine:
+                raise read_error(error, self._address, self._call.path) from None
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Unsubscribe; a waiting reader comes to its end."""
+        self._closed = True
+        self._rpc.cancel()
+
+    async def __aenter__(self) -> Self:
+        await self._rpc.initial_metadata()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """A daemon over the network, for one event loop.
+
+    Every method raises the errors that the daemon raised, of the same classes;
+    `DaemonUnreachableError` when nobody answers.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.address = endpoint.address
+        self._metadata = call_metadata(endpoint)
+        self._channel = grpc.aio.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
+
+    async def _ask(self, call: Call[R]) -> R:
+        method = self._channel.unary_unary(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        try:
+            answer = await method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise read_error(error, self.address, call.path) from None
+        return cast(R, call.decode(answer))
+
+    def _follow(self, call: Call[R]) -> AsyncSubscription[R]:
+        method = self._channel.unary_stream(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        rpc = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+        return AsyncSubscription(rpc, call, self.address)
+
+    async def upload(
+        self,
+        source: str | Path,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ScriptInfo:
+        """Store a script, given as text or as the path of its file.
+
+        Raises `ScriptRejectedError` with line and column for one that cannot run on this rig.
+        """
+        return await self._ask(calls.upload(source, name, metadata))
+
+    async def start(
+        self,
+        script: str | ScriptInfo,
+        parameters: Mapping[str, object] | None = None,
+        instruments: Sequence[str] | None = None,
+    ) -> str:
+        """Start a stored script by id or name; returns the run's id.
+
+        The run may use the named `instruments`, or those that its text names.
+        """
+        return await self._ask(calls.start(script, parameters, instruments))
+
+    async def stop(self, run: str | RunStatus, force: bool = False) -> RunState:
+        """Ask a run to stop, and return at once; `wait` for its end. `force` kills its process."""
+        return await self._ask(calls.stop(run, force))
+
+    async def status(self, run: str | RunStatus) -> RunStatus:
+        """Where a run is."""
+        return await self._ask(calls.status(run))
+
+    def watch(
+        self, run: str | RunStatus, *, seconds: float | None = None
+    ) -> AsyncSubscription[RunStatus]:
+        """The run's status now and after each change, until it has ended or `seconds` are over."""
+        return self._follow(calls.watch(run, seconds))
+
+    async def wait(self, run: str | RunStatus, timeout: float | None = None) -> RunStatus:
+        """Wait until a run has ended; raises `ServiceError` when it goes on after `timeout`."""
+        last = None
+        async with self.watch(run, seconds=timeout) as statuses:
+            async for status in statuses:
+                last = status
+        return calls.ended(last, run, timeout)
+
+    async def runs(
+        self, *, script_id: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[RunStatus]:
+        """Runs, the newest first."""
+        return await self._ask(calls.runs(script_id, state, limit))
+
+    async def scripts(self) -> list[ScriptInfo]:
+        """The stored scripts, the newest first."""
+        return await self._ask(calls.scripts())
+
+    async def info(self) -> DaemonInfo:
+        """Which daemon this is."""
+        return await self._ask(calls.info())
+
+    def system(self, *, seconds: float | None = None) -> AsyncSubscription[SystemStatus]:
+        """What the daemon does, ten times a second."""
+        return self._follow(calls.system(seconds))
+
+    async def instruments(self) -> list[InstrumentInfo]:
+        """The rig's instruments."""
+        return await self._ask(calls.instruments())
+
+    async def call(
+        self,
+        instrument: str,
+        verb: str,
+        *args: object,
+        deadline_secs: float = calls.MOVE_SECS + calls.GRACE_SECS,
+        key: str = "",
+        **kwargs: object,
+    ) -> Any:
+        """Make an instrument do something; returns what it answered.
+
+        A `key` is executed once, however often it is sent.
+        """
+        return await self._ask(calls.call(instrument, verb, args, kwargs, key, deadline_secs))
+
+    async def move(
+        self,
+        instrument: str,
+        position: float,
+        *,
+        relative: bool = False,
+        timeout: float = calls.MOVE_SECS,
+        key: str = "",
+    ) -> float:
+        """Move an instrument, wait until it rests, and return where it is."""
+        return await self._ask(
+            calls.move(instrument, position, relative=relative, timeout=timeout, key=key)
+        )
+
+    async def read(self, instrument: str) -> Any:
+        """A value from an instrument, now."""
+        return await self._ask(calls.read(instrument))
+
+    async def panic(self) -> Mapping[str, str]:
+        """Bring every instrument to its safe state at once: `safe`, or why it may not be."""
+        return await self._ask(calls.panic())
+
+    async def streams(self) -> list[StreamInfo]:
+        """The streams that can be read."""
+        return await self._ask(calls.streams())
+
+    def stream(
+        self,
+        channels: Sequence[str] | None = None,
+        max_rate_hz: float | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> AsyncSubscription[MeasurementBatch]:
+        """Single values as they are measured: of `stream.channel`, of all of a `stream`, or of all.
+
+        `max_rate_hz` holds for each channel by itself.
+        """
+        return self._follow(calls.stream(channels, max_rate_hz, seconds))
+
+    def batches(
+        self, stream: str, *, seconds: float | None = None
+    ) -> AsyncSubscription[StreamBatch]:
+        """A stream's records as they are written, as Arrow record batches."""
+        return self._follow(calls.batches(stream, seconds))
+
+    async def close(self) -> None:
+        """Hang up; open subscriptions end."""
+        await self._channel.close(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,234 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar, cast
+
+import grpc
+
+from ringdaq.client import calls
+from ringdaq.client.address import Endpoint
+from ringdaq.client.calls import Call
+from ringdaq.client.results import (
+    DaemonInfo,
+    InstrumentInfo,
+    MeasurementBatch,
+    RunStatus,
+    ScriptInfo,
+    StreamBatch,
+    StreamInfo,
+    SystemStatus,
+)
+from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, deadline_passed, read_error
+from ringdaq.model import RunState
+
+R = TypeVar("R")
+
+
+class Subscription(Generic[R]):
+    """What a daemon goes on telling, one item at a time, until it ends or is closed."""
+
+    def __init__(self, rpc: Any, call: Call[R], address: str) -> None:
+        self._rpc = rpc
+        self._call = call
+        self._address = address
+        self._closed = False
+        rpc.initial_metadata()  # comes once the subscription stands
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        try:
+            for message in self._rpc:
+                item = self._call.decode(message)
+                if item is not None:
+                    return item
+        except grpc.RpcError as error:
+            mine = self._closed or (self._call.deadline_secs and deadline_passed(error))
+            if not mine:
+                raise read_error(error, self._address, self._call.path) from None
+        raise StopIteration
+
+    def close(self) -> None:
+        """Unsubscribe; any thread may, and a waiting reader comes to its end."""
+        self._closed = True
+        self._rpc.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Client:
+    """A daemon over the network; any thread may call.
+
+    Every method raises the errors that the daemon raised, of the same classes;
+    `DaemonUnreachableError` when nobody answers.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.address = endpoint.address
+        self._metadata = call_metadata(endpoint)
+        self._channel = grpc.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
+
+    def _ask(self, call: Call[R]) -> R:
+        method = self._channel.unary_unary(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        try:
+            answer = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise read_error(error, self.address, call.path) from None
+        return cast(R, call.decode(answer))
+
+    def _follow(self, call: Call[R]) -> Subscription[R]:
+        method = self._channel.unary_stream(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        rpc = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+        return Subscription(rpc, call, self.address)
+
+    def upload(
+        self,
+        source: str | Path,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ScriptInfo:
+        """Store a script, given as text or as the path of its file.
+
+        Raises `ScriptRejectedError` with line and column for one that cannot run on this rig.
+        """
+        return self._ask(calls.upload(source, name, metadata))
+
+    def start(
+        self,
+        script: str | ScriptInfo,
+        parameters: Mapping[str, object] | None = None,
+        instruments: Sequence[str] | None = None,
+    ) -> str:
+        """Start a stored script by id or name; returns the run's id.
+
+        The run may use the named `instruments`, or those that its text names.
+        """
+        return self._ask(calls.start(script, parameters, instruments))
+
+    def stop(self, run: str | RunStatus, force: bool = False) -> RunState:
+        """Ask a run to stop, and return at once; `wait` for its end. `force` kills its process."""
+        return self._ask(calls.stop(run, force))
+
+    def status(self, run: str | RunStatus) -> RunStatus:
+        """Where a run is."""
+        return self._ask(calls.status(run))
+
+    def watch(
+        self, run: str | RunStatus, *, seconds: float | None = None
+    ) -> Subscription[RunStatus]:
+        """The run's status now and after each change, until it has ended or `seconds` are over."""
+        return self._follow(calls.watch(run, seconds))
+
+    def wait(self, run: str | RunStatus, timeout: float | None = None) -> RunStatus:
+        """Wait until a run has ended; raises `ServiceError` when it goes on after `timeout`."""
+        last = None
+        with self.watch(run, seconds=timeout) as statuses:
+            for status in statuses:
+                last = status
+        return calls.ended(last, run, timeout)
+
+    def runs(
+        self, *, script_id: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[RunStatus]:
+        """Runs, the newest first."""
+        return self._ask(calls.runs(script_id, state, limit))
+
+    def scripts(self) -> list[ScriptInfo]:
+        """The stored scripts, the newest first."""
+        return self._ask(calls.scripts())
+
+    def info(self) -> DaemonInfo:
+        """Which daemon this is."""
+        return self._ask(calls.info())
+
+    def system(self, *, seconds: float | None = None) -> Subscription[SystemStatus]:
+        """What the daemon does, ten times a second."""
+        return self._follow(calls.system(seconds))
+
+    def instruments(self) -> list[InstrumentInfo]:
+        """The rig's instruments."""
+        return self._ask(calls.instruments())
+
+    def call(
+        self,
+        instrument: str,
+        verb: str,
+        *args: object,
+        deadline_secs: float = calls.MOVE_SECS + calls.GRACE_SECS,
+        key: str = "",
+        **kwargs: object,
+    ) -> Any:
+        """Make an instrument do something; returns what it answered.
+
+        A `key` is executed once, however often it is sent.
+        """
+        return self._ask(calls.call(instrument, verb, args, kwargs, key, deadline_secs))
+
+    def move(
+        self,
+        instrument: str,
+        position: float,
+        *,
+        relative: bool = False,
+        timeout: float = calls.MOVE_SECS,
+        key: str = "",
+    ) -> float:
+        """Move an instrument, wait until it rests, and return where it is."""
+        return self._ask(
+            calls.move(instrument, position, relative=relative, timeout=timeout, key=key)
+        )
+
+    def read(self, instrument: str) -> Any:
+        """A value from an instrument, now."""
+        return self._ask(calls.read(instrument))
+
+    def panic(self) -> Mapping[str, str]:
+        """Bring every instrument to its safe state at once: `safe`, or why it may not be."""
+        return self._ask(calls.panic())
+
+    def streams(self) -> list[StreamInfo]:
+        """The streams that can be read."""
+        return self._ask(calls.streams())
+
+    def stream(
+        self,
+        channels: Sequence[str] | None = None,
+        max_rate_hz: float | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Subscription[MeasurementBatch]:
+        """Single values as they are measured: of `stream.channel`, of all of a `stream`, or of all.
+
+        `max_rate_hz` holds for each channel by itself.
+        """
+        return self._follow(calls.stream(channels, max_rate_hz, seconds))
+
+    def batches(self, stream: str, *, seconds: float | None = None) -> Subscription[StreamBatch]:
+        """A stream's records as they are written, as Arrow record batches."""
+        return self._follow(calls.batches(stream, seconds))
+
+    def close(self) -> None:
+        """Hang up; open subscriptions end."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
