@@ -1,4 +1,4 @@
-"""A daemon process runs scripts on its instruments; whatever dies, they end safe and the status true."""
+"""A daemon process runs scripts; whatever dies, instruments end safe and the status true."""
 
 import os
 import signal
@@ -239,7 +239,7 @@ def test_a_second_daemon_names_the_first_ones_pid(daemon, tmp_path):
 
 def test_a_graceful_end_leaves_nothing_behind(start_daemon, ring_directory):
     daemon = start_daemon(recorder=False)
-    control, run_id = start(daemon, "sleep(1000)\n")
+    _, run_id = start(daemon, "sleep(1000)\n")
     assert daemon.stop() == 0
     assert not (daemon.state / "daemon.json").exists()
     again = daemon.start()
