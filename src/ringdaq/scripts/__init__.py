@@ -1,1 +1,43 @@
 """Who decides what happens: checked scripts in processes of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringdaq.scripts.check import check_script, decode_source, instruments_used
+    from ringdaq.scripts.language import DEFAULT_MODULES
+    from ringdaq.scripts.limits import Limits
+    from ringdaq.scripts.outcome import Outcome
+    from ringdaq.scripts.process import ScriptHost, ScriptProcess
+
+__all__ = [
+    "DEFAULT_MODULES",
+    "Limits",
+    "Outcome",
+    "ScriptHost",
+    "ScriptProcess",
+    "check_script",
+    "decode_source",
+    "instruments_used",
+]
+
+_HOMES = {
+    "DEFAULT_MODULES": "language",
+    "Limits": "limits",
+    "Outcome": "outcome",
+    "ScriptHost": "process",
+    "ScriptProcess": "process",
+    "check_script": "check",
+    "decode_source": "check",
+    "instruments_used": "check",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, because the script's own process passes through this door and must start fast.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ringdaq.scripts' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"ringdaq.scripts.{_HOMES[name]}"), name)

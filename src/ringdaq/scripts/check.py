@@ -1,0 +1,244 @@
+"""Refuse a wrong script before anything moves: line, column, and what would be valid."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+
+from ringdaq.errors import ScriptRejectedError
+from ringdaq.scripts.language import (
+    HINTS,
+    KNOWN_NAMES,
+    MAX_SOURCE_BYTES,
+    OPEN_DUNDERS,
+    RESERVED_COLUMN,
+)
+from ringdaq.scripts.names import bound_names, module_names
+
+_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, ast.ListComp, ast.SetComp)
+_SCOPES_ALL = (*_SCOPES, ast.DictComp)
+
+
+def check_script(
+    source: str | bytes,
+    *,
+    instruments: Mapping[str, Collection[str]],
+    modules: Collection[str],
+    withheld: Collection[str] = (),
+) -> None:
+    """Raise `ScriptRejectedError` for the first thing that cannot work.
+
+    `instruments` maps each granted instrument to its verbs;
+    `withheld` names those of the rig that were not granted.
+    """
+    text = decode_source(source) if isinstance(source, bytes) else _check_text(source)
+    tree = parse(text)
+    try:
+        _Checker(text, tree, instruments, modules, withheld).visit(tree)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def instruments_used(source: str | bytes, names: Collection[str]) -> list[str]:
+    """Which of the instruments `names` the script speaks of, sorted."""
+    tree = parse(decode_source(source) if isinstance(source, bytes) else _check_text(source))
+    read = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return sorted(read & set(names) - module_names(tree))
+
+
+def decode_source(content: bytes) -> str:
+    """The script's text; refuses what is too long, not UTF-8, or has NUL bytes."""
+    if len(content) > MAX_SOURCE_BYTES:
+        raise _too_long(len(content))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        found = f"a script must be UTF-8; found the byte 0x{content[error.start]:02x}"
+        raise _rejected(found, line, column) from None
+    return _check_text(text)
+
+
+def _check_text(text: str) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise _rejected(
+            "a script must be UTF-8; found a lone surrogate", *_place(text, error.start)
+        ) from None
+    if size > MAX_SOURCE_BYTES:
+        raise _too_long(size)
+    if "\0" in text:
+        raise _rejected("a script must be text; found a NUL byte", *_place(text, text.index("\0")))
+    return text
+
+
+def parse(text: str) -> ast.Module:
+    """The script's syntax tree, or `ScriptRejectedError` with line and column."""
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise _rejected(
+            f"invalid syntax: {error.msg}", error.lineno or 0, error.offset or 0
+        ) from None
+    except (RecursionError, MemoryError):
+        raise _too_deep() from None
+    except ValueError as error:
+        raise _rejected(f"invalid syntax: {error}", 0, 0) from None
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    return text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1
+
+
+def _too_long(size: int) -> ScriptRejectedError:
+    return ScriptRejectedError(f"a script may have {MAX_SOURCE_BYTES} bytes; found {size}")
+
+
+def _too_deep() -> ScriptRejectedError:
+    return ScriptRejectedError("the script is nested too deeply; split it into functions")
+
+
+def _rejected(message: str, line: int, column: int) -> ScriptRejectedError:
+    place = f"line {line}, column {column}: " if line else ""
+    return ScriptRejectedError(place + message, line=line, column=column)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'position'?` or nothing."""
+    near = difflib.get_close_matches(name, [k for k in known if not k.startswith("__")], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class _Checker(ast.NodeVisitor):
+    def __init__(
+        self,
+        text: str,
+        tree: ast.Module,
+        instruments: Mapping[str, Collection[str]],
+        modules: Collection[str],
+        withheld: Collection[str],
+    ) -> None:
+        self._lines = text.splitlines()
+        self._instruments = instruments
+        self._modules = modules
+        self._withheld = withheld
+        self._bound = bound_names(tree)
+        self._known = KNOWN_NAMES | self._bound | set(instruments)
+        self._imported: set[str] = set()
+        self._local = [module_names(tree)]
+
+    def visit(self, node: ast.AST) -> None:
+        scope = isinstance(node, _SCOPES_ALL)
+        if scope:
+            self._local.append(bound_names(node))
+        super().visit(node)
+        if scope:
+            self._local.pop()
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if not isinstance(node.ctx, ast.Load) or node.id in self._known:
+            return
+        if node.id in self._withheld:
+            raise self._at(node, f"the instrument {node.id!r} was not granted to this run")
+        raise self._at(node, f"unknown name {node.id!r}" + self._advice(node.id, self._known))
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self._check_underscores(node)
+        if isinstance(node.value, ast.Name) and self._is_instrument(node.value.id):
+            self._check_verb(node, node.value.id)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id == "emit":
+            self._check_emit(node)
+        self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._check_module(node, alias.name)
+            self._imported.add(alias.asname or alias.name.split(".")[0])
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.module == "__future__":
+            return
+        if node.level:
+            raise self._at(node, "a script stands alone: it cannot import from files beside it")
+        self._check_module(node, node.module or "")
+        for alias in node.names:
+            if alias.name == "*":
+                raise self._at(node, "import the names you need one by one instead of '*'")
+            if alias.name.startswith("_"):
+                raise self._at(node, f"{alias.name!r} is private to the module {node.module!r}")
+
+    def _refuse_async(self, node: ast.AST) -> None:
+        raise self._at(node, "scripts need no async: verbs wait by themselves")
+
+    visit_AsyncFunctionDef = _refuse_async  # noqa: N815
+    visit_AsyncFor = _refuse_async  # noqa: N815
+    visit_AsyncWith = _refuse_async  # noqa: N815
+    visit_Await = _refuse_async  # noqa: N815
+
+    def _is_instrument(self, name: str) -> bool:
+        return name in self._instruments and not any(name in names for names in self._local)
+
+    def _check_verb(self, node: ast.Attribute, instrument: str) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            raise self._at_end(node, f"the instrument {instrument!r} cannot be written to")
+        verbs = self._instruments[instrument]
+        if node.attr in verbs:
+            return
+        advice = suggestion(node.attr, verbs) or f"; it has: {', '.join(sorted(verbs)) or 'none'}"
+        raise self._at_end(node, f"the instrument {instrument!r} has no verb {node.attr!r}{advice}")
+
+    def _check_underscores(self, node: ast.Attribute) -> None:
+        if node.attr.startswith("__") and node.attr.endswith("__"):
+            if node.attr not in OPEN_DUNDERS:
+                raise self._at_end(node, f"scripts cannot use {node.attr!r}, Python's own inside")
+        elif (
+            node.attr.startswith("_")
+            and isinstance(node.value, ast.Name)
+            and node.value.id in self._imported
+        ):
+            raise self._at_end(node, f"{node.attr!r} is private to the module {node.value.id!r}")
+
+    def _check_emit(self, node: ast.Call) -> None:
+        if node.args:
+            raise self._at(node.args[0], "emit takes values by name: emit(power=meter.read())")
+        for keyword in node.keywords:
+            if keyword.arg == RESERVED_COLUMN:
+                raise self._at(
+                    keyword, f"emit writes {RESERVED_COLUMN!r} itself; take another name"
+                )
+
+    def _check_module(self, node: ast.AST, name: str) -> None:
+        if name not in self._modules:
+            allowed = f"; allowed are: {', '.join(sorted(self._modules)) or 'none'}"
+            hint = HINTS.get(name.split(".")[0])
+            advice = f"; {hint}" if hint else allowed
+            raise self._at(node, f"scripts cannot import {name!r}{advice}")
+
+    def _advice(self, name: str, known: Iterable[str]) -> str:
+        return f"; {HINTS[name]}" if name in HINTS else suggestion(name, known)
+
+    def _at(self, node: ast.AST, message: str) -> ScriptRejectedError:
+        line: int = getattr(node, "lineno", 0)
+        return _rejected(message, line, self._column(line, getattr(node, "col_offset", 0)))
+
+    def _at_end(self, node: ast.Attribute, message: str) -> ScriptRejectedError:
+        line = node.end_lineno or node.lineno
+        end = self._column(line, node.end_col_offset or node.col_offset)
+        return _rejected(message, line, end - len(node.attr))
+
+    def _column(self, line: int, offset: int) -> int:
+        """From an offset in UTF-8 bytes to a column in characters that begins at 1."""
+        if not 0 < line <= len(self._lines):
+            return offset + 1
+        return len(self._lines[line - 1].encode()[:offset].decode(errors="ignore")) + 1

@@ -1,0 +1,119 @@
+"""The script's own process.
+
+Started by `process.py` with one end of a socketpair and nothing else;
+imports little, because it must start fast.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import socket
+import sys
+from collections.abc import Callable, Collection, Mapping
+from types import CodeType, FrameType, MappingProxyType
+from typing import Any
+
+from ringdaq.scripts import language, ticks, verbs
+from ringdaq.scripts.confine import confine, free_reserve
+from ringdaq.scripts.progress import CountedEnumerate, CountedZip
+from ringdaq.scripts.verdict import verdict
+from ringdaq.scripts.wire import Wire
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Run the one script that comes over the socket, report its end, and vanish."""
+    wire = Wire(socket.socket(fileno=descriptor))
+    start = wire.receive()
+    if start is None:
+        os._exit(1)
+    confine(start["limits"]["memory_bytes"], parent)
+    Run(wire, start).execute()
+    os._exit(0)
+
+
+class Run:
+    """One script from its text to its verdict."""
+
+    def __init__(self, wire: Wire, start: Mapping[str, Any]) -> None:
+        self._start = start
+        self._file = str(start["name"])
+        self._caller = verbs.Caller(wire, start["limits"]["operations"], self._line_now)
+
+    def execute(self) -> None:
+        """Run the script and tell the parent how it ended."""
+        error: BaseException | None = None
+        try:
+            exec(self._compiled(), self._globals())
+        except BaseException as caught:
+            error = caught
+        self._finish(error)
+
+    def _compiled(self) -> CodeType:
+        tree = ast.parse(self._start["source"], self._file)
+        woven = ticks.weave(tree, self._start["instruments"])
+        return compile(woven, self._file, "exec", dont_inherit=True)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if isinstance(error, MemoryError):
+            free_reserve()
+        end = verdict(error, self._caller.meter, self._file, self._start)
+        if end["state"] == "completed":
+            self._caller.progress.state(1.0)
+        self._caller.tell("done", **end)
+
+    def _globals(self) -> dict[str, object]:
+        meter, progress = self._caller.meter, self._caller.progress
+        speech = verbs.Speech(self._caller, self._start["limits"]["output_bytes"])
+        woven: dict[str, object] = {
+            ticks.TICK: meter.tick,
+            ticks.SHIELD: meter.shield,
+            ticks.UNSHIELD: meter.unshield,
+            ticks.HANDLE: meter.handle,
+            ticks.UNHANDLE: meter.unhandle,
+            ticks.EACH: progress.each,
+            ticks.ENTER: progress.enter,
+            ticks.LEAVE: progress.leave,
+        }
+        return {
+            "__name__": "__main__",
+            "__file__": self._file,
+            "__builtins__": _builtins(self._start["modules"]),
+            "parameters": MappingProxyType(dict(self._start["parameters"])),
+            **language.ERRORS,
+            **verbs.names(self._start["instruments"], self._caller, speech),
+            **woven,
+        }
+
+    def _line_now(self) -> int:
+        """The line that the script's innermost frame is at."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename == self._file:
+                return frame.f_lineno
+            frame = frame.f_back
+        return self._caller.meter.line
+
+
+def _builtins(modules: Collection[str]) -> dict[str, object]:
+    chosen = {name: getattr(builtins, name) for name in language.BUILTINS}
+    chosen["enumerate"] = CountedEnumerate
+    chosen["zip"] = CountedZip
+    chosen["__import__"] = _importer(frozenset(modules))
+    return chosen
+
+
+def _importer(modules: frozenset[str]) -> Callable[..., object]:
+    def import_allowed(
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: tuple[str, ...] = (),
+        level: int = 0,
+    ) -> object:
+        if level or (name not in modules and name != "__future__"):
+            raise ImportError(f"scripts cannot import {name!r}")
+        return __import__(name, globals, locals, fromlist, level)
+
+    return import_allowed

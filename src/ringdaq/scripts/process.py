@@ -1,0 +1,324 @@
+"""A run's process, seen from the daemon: start, serve, watch, end.
+
+Two threads for each run. One serves the script's verbs and may be held up by a slow instrument;
+the other watches the process and the clock, so that an end is noticed at once whatever the first
+one waits for. The watcher also starts the child, because the kernel ties "die with your parent"
+to the parent's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from ringdaq.control import Message
+from ringdaq.errors import (
+    BadRequestError,
+    RingdaqError,
+    ScriptError,
+    ScriptStoppedError,
+    from_wire,
+    to_wire,
+)
+from ringdaq.scripts import outcome as ends
+from ringdaq.scripts import requests
+from ringdaq.scripts.limits import Limits
+from ringdaq.scripts.outcome import Killing, Outcome
+from ringdaq.scripts.requests import Grant
+from ringdaq.scripts.spawn import Spawned, spawn
+from ringdaq.scripts.status import Status
+from ringdaq.scripts.wire import Wire
+
+_SLEEP_SLICE_SECS = 0.25
+_DRAIN_SECS = 1.0
+
+
+class ScriptHost(Protocol):
+    """What a run may ask of the daemon; called on the run's own thread."""
+
+    def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> object:
+        """Carry out a granted verb; returns a plain value or raises what the script will see."""
+
+    def emit(self, values: dict[str, float | int | bool | str]) -> None:
+        """Write one row into the run's own stream."""
+
+    def output(self, text: str) -> None:
+        """Keep what the script printed."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises `ScriptStoppedError` when a stop was asked for."""
+
+
+class ScriptProcess:
+    """One run of one script in a process of its own."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        name: str,
+        parameters: Mapping[str, Any],
+        instruments: Mapping[str, Collection[str]],
+        limits: Limits,
+        modules: Collection[str],
+        host: ScriptHost,
+    ) -> None:
+        self._host = host
+        self._limits = limits
+        self._grant: Grant = {k: frozenset(v) for k, v in instruments.items()}
+        self._start_message = {
+            "event": "start",
+            "source": source,
+            "name": name,
+            "parameters": dict(parameters),
+            "instruments": {k: sorted(v) for k, v in instruments.items()},
+            "limits": limits.to_dict(),
+            "modules": sorted(modules),
+        }
+        self._status = Status(source, limits.output_bytes)
+        self._child: Spawned | None = None
+        self._spawn_error: Exception | None = None
+        self._lock = threading.Condition()
+        self._greeted = False
+        self._stop_asked = False
+        self._cause: RingdaqError | None = None
+        self._deadline: float | None = None
+        self._killing: Killing | None = None
+        self._done: dict[str, Any] | None = None
+        self._gone = False
+        self._calling = False
+        self._drained = False
+        self._outcome: Outcome | None = None
+        self._started = threading.Event()
+        self._ended = threading.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process, or 0 before `start`."""
+        return self._child.pid if self._child else 0
+
+    @property
+    def current_line(self) -> int:
+        """Where the script is; 0 before its first statement."""
+        return self._status.line
+
+    @property
+    def source_line(self) -> str:
+        """The text of the current line."""
+        return self._status.source_line
+
+    @property
+    def progress_percent(self) -> float | None:
+        """0 to 100, never falling; `None` while nobody can know."""
+        return self._status.progress_percent
+
+    @property
+    def output(self) -> str:
+        """The end of what the script printed."""
+        return self._status.output
+
+    def start(self) -> None:
+        """Start the process; raises `ScriptError` where the system refuses one."""
+        threading.Thread(target=self._watch, name="script-watch", daemon=True).start()
+        self._started.wait()
+        if self._spawn_error is not None:
+            raise ScriptError(
+                f"the script's process cannot be started: {self._spawn_error}"
+            ) from self._spawn_error
+
+    def request_stop(self) -> None:
+        """Ask the script to end; it has `stop_secs` to tidy up before it is killed."""
+        self._end(None)
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._kill(ends.forced())
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """The outcome once the process is gone, or `None` after `timeout` seconds."""
+        self._ended.wait(timeout)
+        return self._outcome
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Whether, within `timeout`, the process is gone and no call of the host is under way."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._gone and self._drained, timeout)
+
+    # The watcher's thread.
+
+    def _watch(self) -> None:
+        try:
+            child = spawn()
+        except Exception as error:
+            self._spawn_error = error
+            return
+        else:
+            self._child = child
+        finally:
+            self._started.set()
+        threading.Thread(target=self._serve, args=(child,), name="script", daemon=True).start()
+        self._watch_until_gone(child)
+        self._finish(child)
+
+    def _watch_until_gone(self, child: Spawned) -> None:
+        wall = time.monotonic() + self._limits.wall_secs
+        while not child.gone_within(self._secs_to_wait(wall)):
+            now = time.monotonic()
+            if self._deadline is not None and now >= self._deadline:
+                self._kill(ends.overdue(self._cause, self.current_line, self._limits.stop_secs))
+            elif now >= wall:
+                wall = math.inf
+                self._end(ends.wall_limit(self._limits.wall_secs, self.current_line))
+
+    def _secs_to_wait(self, wall: float) -> float:
+        with self._lock:
+            due = wall if self._deadline is None else min(wall, self._deadline)
+            waits = self._killing is None
+        return max(0.0, due - time.monotonic()) if waits else math.inf
+
+    def _finish(self, child: Spawned) -> None:
+        returncode = child.reap()
+        with self._lock:
+            self._gone = True
+            # What the script sent last is still on its way, unless an instrument holds us up.
+            self._lock.wait_for(lambda: self._drained or self._calling, _DRAIN_SECS)
+            self._outcome = ends.outcome_of(
+                self._done, self._killing, returncode, self.current_line, child.stderr()
+            )
+            self._lock.notify_all()
+            child.wire.hang_up()
+            child.close()
+        self._ended.set()
+
+    # Any thread.
+
+    def _end(self, cause: RingdaqError | None) -> None:
+        """Tell the script to end, because of `cause` or because somebody asked."""
+        with self._lock:
+            if self._stop_asked or self._gone:
+                return
+            self._stop_asked, self._cause = True, cause
+            self._begin_deadline()
+            if self._greeted and self._child is not None:
+                self._tell_stop(self._child.wire)
+
+    def _begin_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._limits.stop_secs
+        if self._child is not None:
+            self._child.wake()
+
+    def _kill(self, killing: Killing) -> None:
+        with self._lock:
+            if self._gone or self._child is None:
+                return
+            self._killing = self._killing or killing
+            self._child.kill()
+            self._child.wake()
+
+    def _tell_stop(self, wire: Wire) -> None:
+        with contextlib.suppress(OSError):
+            wire.send({"event": "stop", **self._stop_fields()})
+
+    def _stop_fields(self) -> dict[str, Any]:
+        return {"stop": True, "error": None if self._cause is None else to_wire(self._cause)}
+
+    # The serving thread.
+
+    def _serve(self, child: Spawned) -> None:
+        try:
+            self._greet(child.wire)
+            while (message := child.wire.receive()) is not None:
+                self._take(child.wire, message)
+        except OSError:
+            pass  # the process is gone, which the watcher sees too
+        except BadRequestError as error:
+            self._kill(ends.broken(error, self.current_line))
+        except Exception as error:
+            self._kill(ends.host_failed(error))
+        finally:
+            with self._lock:
+                self._drained, self._calling = True, False
+                child.wire.close()
+                self._lock.notify_all()
+
+    def _greet(self, wire: Wire) -> None:
+        wire.send(self._start_message)
+        with self._lock:
+            self._greeted = True
+            if self._stop_asked:
+                self._tell_stop(wire)
+
+    def _take(self, wire: Wire, message: Message) -> None:
+        self._status.note(message)
+        if "limit" in message:
+            self._begin_tidying(message["limit"])
+        event = message.get("event")
+        if "method" in message:
+            self._answer(wire, message)
+        elif event == "output":
+            self._host.output(self._status.print(message.get("data")))
+        elif event == "done":
+            self._done = message
+        elif event != "line":
+            raise BadRequestError(f"unknown event {event!r}")
+
+    def _begin_tidying(self, limit: object) -> None:
+        """The script has used up a budget by itself."""
+        with self._lock:
+            if self._cause is None and isinstance(limit, dict):
+                self._cause = from_wire(limit)
+            self._begin_deadline()
+
+    def _answer(self, wire: Wire, message: Message) -> None:
+        closing = message.get("closing") is True
+        with self._lock:
+            if self._gone:
+                return
+            refused = self._stop_asked and not closing
+            self._calling = not refused
+        reply = self._stop_fields() if refused else self._outcome_of_call(message)
+        with self._lock:
+            self._calling = False
+        number = message.get("id")
+        try:
+            wire.send({"id": number, **reply})
+        except (TypeError, ValueError, OverflowError) as error:
+            unsendable = ScriptError(f"the answer cannot be sent to a script: {error}")
+            wire.send({"id": number, "error": to_wire(unsendable)})
+
+    def _outcome_of_call(self, message: Message) -> dict[str, Any]:
+        try:
+            return {"result": self._carry_out(message)}
+        except BadRequestError:
+            raise
+        except ScriptStoppedError:
+            return {"stop": True, "error": None}
+        except Exception as error:
+            return {"error": to_wire(error)}
+
+    def _carry_out(self, message: Message) -> object:
+        params = requests.params_of(message)
+        match message["method"]:
+            case "verb":
+                return self._host.call(*requests.verb_request(params, self._grant))
+            case "emit":
+                self._host.emit(requests.emit_request(params))
+            case "sleep":
+                self._sleep(requests.sleep_request(params))
+            case method:
+                raise BadRequestError(f"unknown method {method!r}")
+        return None
+
+    def _sleep(self, seconds: float) -> None:
+        """In slices, so that a killed script's thread does not sleep on."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._gone:
+            if self._stop_asked:
+                self._ended.wait(left)  # tidying up: the host would refuse
+            else:
+                self._host.sleep(min(left, _SLEEP_SLICE_SECS))

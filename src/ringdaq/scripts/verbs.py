@@ -1,0 +1,216 @@
+"""What a script can say, and how it reaches the daemon."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import NoReturn
+
+from ringdaq.control import Message
+from ringdaq.errors import ScriptLimitError, from_wire, to_wire
+from ringdaq.scripts.interrupts import ScriptStopped
+from ringdaq.scripts.language import RESERVED_COLUMN
+from ringdaq.scripts.meter import REPORT_SECS, Meter
+from ringdaq.scripts.progress import Progress
+from ringdaq.scripts.wire import Wire
+
+
+class Caller:
+    """The child's end of the wire: asks, waits, and hears of a stop."""
+
+    def __init__(self, wire: Wire, operations: int, line_now: Callable[[], int]) -> None:
+        self._wire = wire
+        self._line_now = line_now
+        self._number = 0
+        self._limit_told = False
+        self.meter = Meter(operations, self._report)
+        self.progress = Progress()
+
+    def ask(self, method: str, params: list[object]) -> object:
+        """Have the daemon do something; returns its answer or raises its error."""
+        meter = self.meter
+        meter.line = self._line_now()
+        meter.check()
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if meter.closing:
+            message["closing"] = True
+        self._send(message)
+        reply = self._reply()
+        meter.refill()
+        if reply.get("stop"):
+            meter.ask_to_stop(_limit(reply))
+        meter.check()
+        if "error" in reply:
+            raise from_wire(reply["error"])
+        return reply.get("result")
+
+    def tell(self, event: str, **fields: object) -> None:
+        """Send something that wants no answer."""
+        self._send({"event": event, **fields})
+
+    def _send(self, message: Message) -> None:
+        message["line"] = self.meter.line
+        message["progress"] = self.progress.fraction
+        if self.meter.limit is not None and not self._limit_told:
+            self._limit_told = True
+            message["limit"] = to_wire(self.meter.limit)
+        try:
+            self._wire.send(message)
+        except OSError:
+            os._exit(1)  # nobody is there to run for
+
+    def _reply(self) -> Message:
+        while True:
+            message = self._receive()
+            if "id" in message:
+                return message
+
+    def _receive(self) -> Message:
+        message = self._wire.receive()
+        if message is None:
+            os._exit(1)
+        if message.get("event") == "stop":
+            self.meter.ask_to_stop(_limit(message))
+        return message
+
+    def _report(self) -> None:
+        """Called by ticks now and then: where we are, and is there a stop."""
+        self.tell("line")
+        while self._wire.waiting():
+            self._receive()
+
+
+def _limit(message: Message) -> ScriptLimitError | None:
+    error = message.get("error")
+    made = from_wire(error) if isinstance(error, dict) else None
+    return made if isinstance(made, ScriptLimitError) else None
+
+
+class Instrument:
+    """An instrument as a script sees it: its verbs, nothing else."""
+
+    def __init__(self, name: str, verbs: Collection[str], caller: Caller) -> None:
+        self.__dict__.update({verb: _verb(name, verb, caller) for verb in verbs})
+        self.__dict__["_name"] = name
+
+    def __getattr__(self, verb: str) -> NoReturn:
+        has = ", ".join(sorted(k for k in self.__dict__ if k != "_name"))
+        name = self.__dict__.get("_name")
+        raise AttributeError(f"the instrument {name!r} has no verb {verb!r}; it has: {has}")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"the instrument {self._name!r} cannot be written to")
+
+    def __repr__(self) -> str:
+        return f"<instrument {self._name}>"
+
+
+def _verb(instrument: str, verb: str, caller: Caller) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
+        try:
+            return caller.ask("verb", [instrument, verb, args, kwargs])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise type(error)(
+                f"{instrument}.{verb} takes numbers, text, lists and dictionaries; {error}"
+            ) from None
+
+    call.__name__ = call.__qualname__ = f"{instrument}.{verb}"
+    return call
+
+
+class Speech:
+    """The verbs that belong to no instrument."""
+
+    def __init__(self, caller: Caller, output_bytes: int) -> None:
+        self._caller = caller
+        self._output_bytes = output_bytes
+        self._output_left = output_bytes
+        self._started = time.monotonic()
+        self._next_progress = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a stop ends it early."""
+        wait = float(seconds)
+        if not (math.isfinite(wait) and wait >= 0):
+            raise ValueError(f"sleep takes 0 seconds or more; found {seconds!r}")
+        self._caller.ask("sleep", [wait])
+
+    def emit(self, **values: object) -> None:
+        """Write one row into the run's own stream."""
+        if not values:
+            raise ValueError("emit takes at least one value: emit(power=meter.read())")
+        if RESERVED_COLUMN in values:
+            raise ValueError(f"emit writes {RESERVED_COLUMN!r} itself; take another name")
+        self._caller.ask("emit", [{name: _scalar(name, v) for name, v in values.items()}])
+
+    def say(
+        self, *values: object, sep: str | None = " ", end: str | None = "\n", **_: object
+    ) -> None:
+        """`print`, kept with the run."""
+        text = (" " if sep is None else sep).join(map(str, values))
+        self._write(text + ("\n" if end is None else end))
+
+    def log(self, text: object) -> None:
+        """`print` with the seconds since the start before it."""
+        self._write(f"[{time.monotonic() - self._started:10.3f}] {text}\n")
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far the script is, instead of what its loops tell."""
+        if not (math.isfinite(done) and math.isfinite(total) and 0 <= done <= total and total > 0):
+            raise ValueError(f"progress takes 0 <= done <= total; found {done!r} of {total!r}")
+        self._caller.progress.state(done / total)
+        now = time.monotonic()
+        if now >= self._next_progress:
+            self._next_progress = now + REPORT_SECS
+            self._caller.tell("line")
+
+    def _write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        fits = data[: self._output_left]
+        self._output_left -= len(fits)
+        for start in range(0, len(fits), 1 << 20):
+            self._caller.tell("output", data=fits[start : start + (1 << 20)])
+        if len(fits) < len(data):
+            self._caller.meter.exceed(self._too_much())
+
+    def _too_much(self) -> ScriptLimitError:
+        line = self._caller.meter.line
+        return ScriptLimitError(
+            f"a script may print {self._output_bytes} bytes; used up at line {line}; "
+            "print less, emit() what is data, or raise 'output_bytes' in the rig file",
+            limit="output_bytes",
+            line=line,
+        )
+
+
+def _scalar(name: str, value: object) -> bool | int | float | str:
+    if isinstance(value, bool | float | str):
+        return value
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError(f"emit {name!r}: an integer must fit into 64 bits")
+        return value
+    item = getattr(value, "item", None)  # numpy's numbers
+    if item is not None and getattr(value, "ndim", None) == 0:
+        return _scalar(name, item())
+    raise TypeError(
+        f"emit {name!r} takes a number, a truth value or a text; found {type(value).__name__!r}"
+    )
+
+
+def names(
+    instruments: Mapping[str, Collection[str]], caller: Caller, speech: Speech
+) -> dict[str, object]:
+    """All of it by the names that scripts use, but for `parameters`."""
+    return {
+        "sleep": speech.sleep,
+        "emit": speech.emit,
+        "print": speech.say,
+        "log": speech.log,
+        "progress": speech.progress,
+        "ScriptStopped": ScriptStopped,
+        **{name: Instrument(name, verbs, caller) for name, verbs in instruments.items()},
+    }
