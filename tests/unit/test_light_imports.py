@@ -9,10 +9,11 @@ import pytest
 
 HEAVY = ("numpy", "grpc", "h5py", "pydantic", "pyarrow", "rich", "google.protobuf")
 
+SHELL = "from ringdaq.cli.root import root\nroot([{!r}], standalone_mode=False)"
 STARTS = {
     "import ringdaq": "import ringdaq",
-    "ringdaq --help": "from ringdaq.cli.root import root\nroot(['--help'], standalone_mode=False)",
-    "ringdaq --version": "from ringdaq.cli.root import root\nroot(['--version'], standalone_mode=False)",
+    "ringdaq --help": SHELL.format("--help"),
+    "ringdaq --version": SHELL.format("--version"),
     "the script child": "import ringdaq.scripts.child",
     "the control wire": "import ringdaq.control",
 }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -131,9 +130,8 @@ def watch(
 @remote
 def stop(daemon: Any, run: str, force: bool, as_json: bool) -> None:
     """Stop RUN; returns at once. 'ringdaq client watch' tells when it is at rest."""
-    state = plain(daemon.stop(run, force=force))
-    state = state.get("state") if isinstance(state, dict) else state
-    data_json({"run_id": run, "state": state}) if as_json else data(str(state))
+    state = daemon.stop(run, force=force)
+    data_json({"run_id": run, "state": state}) if as_json else data(state)
 
 
 @client.command()
@@ -151,17 +149,26 @@ def stream(
     seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Print live values of CHANNELS (stream or stream.channel; default: all) as they come."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    found = daemon.stream(list(channels) or None, max_rate_hz=max_rate)
-    for batch in itertools.islice(found, batches):
-        _print_batch(plain(batch), as_json)
-        if deadline is not None and time.monotonic() > deadline:
-            return
+    """Print live values as they come: time in ns, channel, value and unit.
+
+    CHANNELS are stream.channel, or a stream for all of it; default: all streams of rows.
+    With --json each batch is an object on a line of its own.
+    """
+    with daemon.stream(list(channels) or None, max_rate_hz=max_rate, seconds=seconds) as found:
+        for batch in itertools.islice(found, batches):
+            if as_json:
+                data_json(batch.channels)
+            else:
+                _print_points(batch.channels)
 
 
-def _print_batch(batch: dict[str, Any], as_json: bool) -> None:
-    data_json(batch) if as_json else data(str(batch))
+def _print_points(channels: Mapping[str, Any]) -> None:
+    for name, points in channels.items():
+        if points.dropped:
+            say(f"lost {points.dropped} points of {name}: received too slowly")
+        for nanos, value in zip(points.times, points.values, strict=True):
+            shown = value if isinstance(value, str) else f"{value:.9g} {points.unit}".rstrip()
+            data(f"{nanos}  {name}  {shown}")
 
 
 @client.command()

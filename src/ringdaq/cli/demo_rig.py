@@ -46,7 +46,7 @@ name = "axis"
 driver = "newport.esp300"
 simulated = true
 limits = {{ position = [-10.0, 10.0] }}
-options = {{ port = {esp300_port}, axis = 1, simulated_partner = true }}
+options = {{ port = {esp300_port}, axis = 1, unit = "mm" }}
 
 {eeg}
 [stream.camera]

@@ -1,0 +1,47 @@
+"""Every example is right, and does what it is for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import ROOT
+
+RINGDAQ = [sys.executable, "-P", "-m", "ringdaq.cli"]
+RIGS = sorted((ROOT / "examples/rigs").glob("*.toml"))
+SCRIPTS = sorted((ROOT / "examples/scripts").glob("*.py"))
+
+
+def ringdaq(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RINGDAQ, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+def test_there_are_examples() -> None:
+    assert {"demo.toml"} <= {p.name for p in RIGS}
+    wanted = {"simple_scan.py", "triggered_acquisition.py", "multi_instrument.py"}
+    assert wanted <= {p.name for p in SCRIPTS}
+
+
+@pytest.mark.parametrize("rig", RIGS, ids=lambda p: p.name)
+def test_an_example_rig_is_right(rig: Path) -> None:
+    done = ringdaq("config", "check", rig)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_an_example_script_runs_on_the_demo_rig(script: Path, tmp_path: Path) -> None:
+    rig = ROOT / "examples/rigs/demo.toml"
+    done = ringdaq("run", script, "--rig", rig, "--data", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert status["state"] == "completed"
+    recording = status["recording"]
+    assert recording["state"] == "sealed"
+    assert Path(recording["file"]).parent == tmp_path
+    for name, counts in recording["streams"].items():
+        assert counts["produced_rows"] == counts["durable_rows"] + counts["gap_rows"], name
