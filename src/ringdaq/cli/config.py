@@ -61,7 +61,7 @@ def show(rig: Path, as_json: bool) -> None:
     if as_json:
         data_json([dict(zip(("key", "value", "origin"), row, strict=True)) for row in rows])
     else:
-        data(table(["key", "value", "origin"], [(k, json.dumps(v), o) for k, v, o in rows]))
+        data(table(["key", "origin", "value"], [(k, o, json.dumps(v)) for k, v, o in rows]))
 
 
 def _settings(prefix: str, section: object) -> list[tuple[str, object, str]]:
