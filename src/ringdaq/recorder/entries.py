@@ -1,0 +1,290 @@
+"""The bytes of a journal: segment headers and entries.
+
+A segment is a file: a header of 128 bytes, then entries.
+An entry is a header of 32 bytes (sync word, type, codec, length, entry number, time of writing,
+CRC-32) and a payload padded with zeros to a multiple of 8.
+The CRC covers header and padded payload and begins with the CRC of the recording's id, so bytes of
+another recording never pass.
+All numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from ringdaq.errors import CorruptJournalError, RecordingError
+from ringdaq.model import StreamSpec
+
+FORMAT_VERSION = 1
+SEGMENT_MAGIC = b"RDQJRNL\0"
+SYNC = 0xE54A52D1
+SYNC_BYTES = SYNC.to_bytes(4, "little")
+ALIGNMENT = 8
+MAX_PAYLOAD_BYTES = 1 << 30
+NO_CODEC = 0
+
+_SEGMENT = struct.Struct("<8sIIQqH90s")
+SEGMENT_HEADER_BYTES = _SEGMENT.size + 4
+_ENTRY = struct.Struct("<IBBHIQq")
+_CRC = struct.Struct("<I")
+ENTRY_HEADER_BYTES = _ENTRY.size + _CRC.size
+_STREAM = struct.Struct("<II")
+_RECORD = struct.Struct("<IIQQqq")
+MAX_ID_BYTES = 90
+
+
+class EntryType(IntEnum):
+    """What an entry holds."""
+
+    MANIFEST = 1
+    STREAM = 2
+    RECORD = 3
+    GAP = 4
+    END = 5
+    CHECKPOINT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """The first bytes of a segment."""
+
+    recording_id: str
+    segment: int
+    first_entry: int
+    """Entries of earlier segments from this number on are void: they were never acknowledged."""
+    created_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is recorded and why; a later manifest replaces an earlier one."""
+
+    description: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """One generation of a stream takes part from here on."""
+
+    index: int
+    """Its number in this journal, the one that records and gaps name."""
+    generation: str
+    spec: StreamSpec
+    start_sequence: int
+    schema_ipc: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """One record of a ring."""
+
+    stream: int
+    sequence: int
+    first_row: int
+    """Rows that the generation had produced before, counted from the recording's start."""
+    rows: int
+    first_nanos: int
+    last_nanos: int
+    payload: bytes | memoryview
+    """The Arrow IPC record batch message."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapEntry:
+    """Records that are lost, with what is known of them."""
+
+    stream: int
+    first_sequence: int
+    records: int
+    first_row: int
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The recording is over: state, error, end time, settings and counters as the daemon told."""
+
+    end: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where each stream stood when the segment began, so that older segments need not be read."""
+
+    accounts: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+
+
+Part = bytes | memoryview
+Body = Manifest | StreamOpened | RecordEntry | GapEntry | End | Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it was read: its number, its time of writing, and what it holds."""
+
+    number: int
+    written_nanos: int
+    body: Body
+    offset: int = 0
+    """Where it begins in its segment."""
+    end: int = 0
+    """Where it ends in its segment."""
+
+
+def padded(length: int) -> int:
+    """The length rounded up to the entries' alignment."""
+    return -(-length // ALIGNMENT) * ALIGNMENT
+
+
+def crc_seed(recording_id: str) -> int:
+    """What the checksums of a recording's entries begin with."""
+    return zlib.crc32(recording_id.encode())
+
+
+def encode_segment_header(header: SegmentHeader) -> bytes:
+    """The header as it stands in the file."""
+    name = header.recording_id.encode()
+    if not 0 < len(name) <= MAX_ID_BYTES:
+        raise RecordingError(
+            f"a recording's id must have 1 to {MAX_ID_BYTES} bytes; found {header.recording_id!r}"
+        )
+    head = _SEGMENT.pack(
+        SEGMENT_MAGIC,
+        FORMAT_VERSION,
+        header.segment,
+        header.first_entry,
+        header.created_nanos,
+        len(name),
+        name,
+    )
+    return head + _CRC.pack(zlib.crc32(head))
+
+
+def decode_segment_header(data: bytes | memoryview) -> SegmentHeader:
+    """The header at the beginning of `data`; raises `CorruptJournalError` or `RecordingError`."""
+    if len(data) < SEGMENT_HEADER_BYTES:
+        raise CorruptJournalError(
+            f"a journal segment begins with {SEGMENT_HEADER_BYTES} bytes of header; "
+            f"found {len(data)}"
+        )
+    magic, version, segment, first, created, length, name = _SEGMENT.unpack_from(data)
+    if magic != SEGMENT_MAGIC:
+        raise CorruptJournalError(
+            f"a journal segment begins with {SEGMENT_MAGIC!r}; found {magic!r}"
+        )
+    if zlib.crc32(data[: _SEGMENT.size]) != _CRC.unpack_from(data, _SEGMENT.size)[0]:
+        raise CorruptJournalError("a journal segment's header fails its checksum")
+    if version != FORMAT_VERSION:
+        raise RecordingError(
+            f"this ringdaq reads journals of format {FORMAT_VERSION}; found format {version}: "
+            "use the version of ringdaq that wrote it"
+        )
+    return SegmentHeader(name[:length].decode(), segment, first, created)
+
+
+def encode_entry(body: Body, number: int, written_nanos: int, seed: int) -> list[Part]:
+    """The entry as a list of byte strings, to be written one after the other."""
+    entry_type, parts = _encode_body(body)
+    length = sum(map(len, parts))
+    if length > MAX_PAYLOAD_BYTES:
+        raise RecordingError(f"a journal entry may have {MAX_PAYLOAD_BYTES} bytes; found {length}")
+    if tail := -length % ALIGNMENT:
+        parts.append(bytes(tail))
+    head = _ENTRY.pack(SYNC, entry_type, NO_CODEC, 0, length, number, written_nanos)
+    crc = zlib.crc32(head, seed)
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return [head + _CRC.pack(crc), *parts]
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+
+
+def _encode_body(body: Body) -> tuple[EntryType, list[Part]]:
+    if isinstance(body, RecordEntry):
+        head = _RECORD.pack(
+            body.stream, body.rows, body.sequence, body.first_row, body.first_nanos, body.last_nanos
+        )
+        return EntryType.RECORD, [head, body.payload]
+    if isinstance(body, StreamOpened):
+        plain = _json(
+            {
+                "generation": body.generation,
+                "spec": body.spec.to_dict(),
+                "start_sequence": body.start_sequence,
+            }
+        )
+        return EntryType.STREAM, [_STREAM.pack(body.index, len(plain)), plain, body.schema_ipc]
+    return _encode_plain(body)
+
+
+def _encode_plain(
+    body: Manifest | GapEntry | End | Checkpoint,
+) -> tuple[EntryType, list[Part]]:
+    if isinstance(body, Manifest):
+        return EntryType.MANIFEST, [_json(body.description)]
+    if isinstance(body, End):
+        return EntryType.END, [_json(body.end)]
+    if isinstance(body, Checkpoint):
+        accounts = {str(index): dict(account) for index, account in body.accounts.items()}
+        return EntryType.CHECKPOINT, [_json(accounts)]
+    return EntryType.GAP, [_json({name: getattr(body, name) for name in GapEntry.__slots__})]
+
+
+def decode_entry(data: memoryview, offset: int, seed: int) -> Entry:
+    """The entry at `offset`; raises `CorruptJournalError` when its bytes fail a check."""
+    end = offset + ENTRY_HEADER_BYTES
+    if end > len(data):
+        raise CorruptJournalError("a journal entry's header is cut off")
+    sync, kind, codec, _, length, number, written = _ENTRY.unpack_from(data, offset)
+    stop = end + padded(length)
+    if sync != SYNC or length > MAX_PAYLOAD_BYTES or stop > len(data):
+        raise CorruptJournalError("a journal entry's header is damaged or its payload cut off")
+    crc = zlib.crc32(data[offset : offset + _ENTRY.size], seed)
+    if zlib.crc32(data[end:stop], crc) != _CRC.unpack_from(data, offset + _ENTRY.size)[0]:
+        raise CorruptJournalError("a journal entry fails its checksum")
+    if codec != NO_CODEC:
+        raise RecordingError(f"this ringdaq reads journal entries of codec 0; found codec {codec}")
+    return Entry(number, written, _decode_body(kind, data[end : end + length]), offset, stop)
+
+
+def _decode_body(kind: int, payload: memoryview) -> Body:
+    if kind == EntryType.RECORD:
+        stream, rows, sequence, first_row, first, last = _RECORD.unpack_from(payload)
+        data = payload[_RECORD.size :]
+        return RecordEntry(stream, sequence, first_row, rows, first, last, data)
+    if kind == EntryType.STREAM:
+        return _decode_stream(payload)
+    if kind not in EntryType.__members__.values():
+        raise RecordingError(
+            f"this ringdaq knows journal entries of type 1 to 6; found type {kind}: "
+            "use the version of ringdaq that wrote it"
+        )
+    plain = json.loads(bytes(payload))
+    if kind == EntryType.MANIFEST:
+        return Manifest(plain)
+    if kind == EntryType.END:
+        return End(plain)
+    if kind == EntryType.CHECKPOINT:
+        return Checkpoint({int(index): account for index, account in plain.items()})
+    return GapEntry(**plain)
+
+
+def _decode_stream(payload: memoryview) -> StreamOpened:
+    index, length = _STREAM.unpack_from(payload)
+    plain = json.loads(bytes(payload[_STREAM.size : _STREAM.size + length]))
+    return StreamOpened(
+        index,
+        plain["generation"],
+        StreamSpec.from_dict(plain["spec"]),
+        plain["start_sequence"],
+        bytes(payload[_STREAM.size + length :]),
+    )

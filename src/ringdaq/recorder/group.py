@@ -1,0 +1,241 @@
+"""One stream in the HDF5 file: a group with a time column and a dataset for each channel."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ringdaq.errors import RecordingError
+from ringdaq.model import SAMPLES, TIME, Channel, StreamSpec
+from ringdaq.recorder import hdf5
+from ringdaq.recorder.batch import Array, Batch, join
+from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.tables import Counters
+
+MISSING = "missing"
+PENDING_BYTES = 8 << 20
+COUNTERS = tuple(Counters.__dataclass_fields__)
+NX_CLASSES = {"rows": "NXlog", "samples": "NXdata", "frames": "NXdata"}
+
+
+class Column:
+    """One dataset that grows, with the dataset that says which of its values are missing."""
+
+    def __init__(self, dataset: Any, mask: Any = None) -> None:
+        self.dataset = dataset
+        self.mask = mask
+
+    def append(self, values: Array, missing: Array | None) -> None:
+        """Put values at the end; without `missing`, all are there."""
+        hdf5.append(self.dataset, values)
+        if self.mask is not None:
+            start = self.mask.shape[0]
+            # Chunks of the mask that hold nothing but "there" are never stored.
+            self.mask.resize(start + len(values), axis=0)
+            if missing is not None:
+                self.mask[start:] = missing
+
+    def append_missing(self, rows: int) -> None:
+        """Rows of a generation that lacks this channel."""
+        self.dataset.resize(self.dataset.shape[0] + rows, axis=0)
+        start = self.mask.shape[0]
+        self.mask.resize(start + rows, axis=0)
+        self.mask[start:] = True
+
+    def equals(self, start: int, values: Array, missing: Array | None) -> bool:
+        """Whether the dataset holds exactly this from row `start` on."""
+        stop = start + len(values)
+        held = self.dataset[start:stop]
+        if held.dtype == object:
+            held = np.array([v.decode() if isinstance(v, bytes) else v for v in held], dtype=object)
+        if missing is not None and not np.array_equal(self.mask[start:stop], missing):
+            return False
+        return bool(np.array_equal(held, values, equal_nan=values.dtype.kind == "f"))
+
+
+class StreamGroup:
+    """All generations of one stream that fit together, written batch by batch."""
+
+    def __init__(
+        self, entry: Any, name: str, spec: StreamSpec, nx_class: str | None = None
+    ) -> None:
+        self.spec = spec
+        self.rows = 0
+        """Rows written, all generations together."""
+        self.pending_bytes = 0
+        self._pending: list[tuple[StreamSpec, list[RecordEntry]]] = []
+        self.group = hdf5.group(entry, name, nx_class or NX_CLASSES[spec.kind], **_attributes(spec))
+        self._time = hdf5.growing(self.group, TIME, np.int64)
+        self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
+        self._masks = (
+            hdf5.group(self.group, MISSING, "NXcollection") if spec.kind == "rows" else None
+        )
+        self.columns: dict[str, Column] = {}
+        if spec.kind == "samples":
+            self._add_samples(spec)
+        else:
+            self.add_generation(spec)
+
+    def fits(self, spec: StreamSpec) -> bool:
+        """Whether a further generation can go on in these datasets."""
+        if spec.kind != self.spec.kind or spec.kind != "rows":
+            return spec.to_dict() == self.spec.to_dict()
+        known = {c.name: c for c in self.spec.channels}
+        return all(known.get(c.name, c) == c for c in spec.channels)
+
+    def add_generation(self, spec: StreamSpec) -> None:
+        """Make the datasets of channels that are new; the rows before have no value there."""
+        new = [c for c in spec.channels if c.name not in self.columns]
+        for channel in new:
+            self._add_channel(channel)
+        known = {c.name: c for c in (*self.spec.channels, *new)}
+        self.spec = StreamSpec(
+            name=self.spec.name,
+            kind=self.spec.kind,
+            channels=tuple(known.values()),
+            sample_rate=self.spec.sample_rate,
+            instrument=self.spec.instrument,
+            simulated=self.spec.simulated or spec.simulated,
+            metadata=self.spec.metadata,
+        )
+
+    def _add_channel(self, channel: Channel) -> None:
+        link = hdf5.link_name(channel.name, (*self.group, MISSING))
+        is_float = channel.dtype.startswith("float")
+        dataset = hdf5.growing(
+            self.group,
+            link,
+            _dtype(channel),
+            row_shape=channel.shape,
+            rows=self.rows,
+            fill=np.nan if is_float and self._masks is not None else None,
+        )
+        dataset.attrs.update(_channel_attributes(channel))
+        self.columns[channel.name] = Column(dataset, self._mask(link, dataset))
+
+    def _mask(self, link: str, dataset: Any) -> Any:
+        if self._masks is None:
+            return None
+        mask = hdf5.growing(self._masks, link, bool, rows=self.rows)
+        if self.rows:
+            mask[:] = True
+        dataset.attrs["missing"] = mask.name
+        return mask
+
+    def _add_samples(self, spec: StreamSpec) -> None:
+        channels = spec.channels
+        dataset = hdf5.growing(self.group, SAMPLES, channels[0].dtype, row_shape=(len(channels),))
+        same = {c.unit for c in channels} if all(_is_physical(c) for c in channels) else {""}
+        dataset.attrs["units"] = same.pop() if len(same) == 1 else ""
+        dataset.attrs["physical"] = "samples * channel_scale + channel_offset, in channel_unit"
+        h5py = hdf5.h5py_module()
+        for part in ("name", "unit", "description"):
+            texts = [hdf5.text(getattr(c, part)) for c in channels]
+            self.group.create_dataset(f"channel_{part}", data=texts, dtype=h5py.string_dtype())
+        for part in ("scale", "offset"):
+            made = self.group.create_dataset(
+                f"channel_{part}", data=[getattr(c, part) for c in channels]
+            )
+            made.attrs["units"] = ""
+        self.columns[SAMPLES] = Column(dataset)
+
+    def count(self, counters: Counters) -> None:
+        """Say how many rows are kept and lost."""
+        for name in COUNTERS:
+            hdf5.put(self.group, name, np.int64(getattr(counters, name)))
+
+    # --- rows
+
+    def times(self, first: int, last: int) -> Array:
+        """The times of rows `first` to `last` (not included), int64 ns."""
+        found: Array = self._time[first:last]
+        return found
+
+    def length(self) -> int:
+        """How many rows the datasets hold; raises `RecordingError` where they differ."""
+        lengths = {TIME: int(self._time.shape[0])}
+        lengths |= {name: int(column.dataset.shape[0]) for name, column in self.columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise RecordingError(f"the columns of a stream must be equally long; found {lengths}")
+        return lengths[TIME]
+
+    def rows_between(self, first_nanos: int, last_nanos: int) -> tuple[int, int]:
+        """The rows that hold at some moment between two times: first row, one after the last."""
+        rows = range(self.rows)
+        first = bisect_right(rows, first_nanos, key=lambda row: int(self._time[row]))
+        last = bisect_right(rows, last_nanos, key=lambda row: int(self._time[row]))
+        return max(first - 1, 0), last
+
+    def add(self, record: RecordEntry, spec: StreamSpec) -> None:
+        """Take a record; it reaches the datasets with the next `write`."""
+        if not self._pending or self._pending[-1][0] is not spec:
+            self._pending.append((spec, []))
+        self._pending[-1][1].append(record)
+        self.pending_bytes += len(record.payload)
+        if self.pending_bytes > PENDING_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Append everything taken to the datasets."""
+        pending, self._pending, self.pending_bytes = self._pending, [], 0
+        for spec, records in pending:
+            self._append(join(spec, records))
+
+    def _append(self, batch: Batch) -> None:
+        hdf5.append(self._time, batch.times)
+        for name, column in self.columns.items():
+            if name in batch.values:
+                column.append(batch.values[name], batch.masks.get(name))
+            else:
+                column.append_missing(batch.rows)
+        self.rows += batch.rows
+
+    def holds(self, start: int, spec: StreamSpec, records: Sequence[RecordEntry]) -> bool:
+        """Whether the datasets hold exactly these records from row `start` on."""
+        batch = join(spec, records)
+        if not np.array_equal(self._time[start : start + batch.rows], batch.times):
+            return False
+        return all(
+            self.columns[name].equals(start, values, batch.masks.get(name))
+            for name, values in batch.values.items()
+        )
+
+
+def _dtype(channel: Channel) -> Any:
+    if channel.dtype == "string":
+        return hdf5.h5py_module().string_dtype()
+    return np.dtype(channel.dtype)
+
+
+def _is_physical(channel: Channel) -> bool:
+    return channel.scale == 1.0 and channel.offset == 0.0
+
+
+def _channel_attributes(channel: Channel) -> dict[str, object]:
+    found: dict[str, object] = {"name": hdf5.text(channel.name)}
+    if channel.dtype not in ("string", "bool"):
+        found |= {
+            "units": hdf5.text(channel.unit),
+            "scale": channel.scale,
+            "offset": channel.offset,
+        }
+    if channel.description:
+        found["description"] = hdf5.text(channel.description)
+    return found
+
+
+def _attributes(spec: StreamSpec) -> dict[str, object]:
+    found: dict[str, object] = {
+        "stream": spec.name,
+        "kind": spec.kind,
+        "instrument": spec.instrument,
+        "simulated": spec.simulated,
+        "metadata": hdf5.to_json(dict(spec.metadata)),
+    }
+    if spec.sample_rate is not None:
+        found["sample_rate"] = str(spec.sample_rate)
+        found["sample_rate_hz"] = float(spec.sample_rate)
+    return found | dict.fromkeys(COUNTERS, np.int64(0))

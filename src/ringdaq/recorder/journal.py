@@ -1,0 +1,169 @@
+"""The journal of one recording, for writing: append-only segments, made durable batch by batch.
+
+A batch is written and synced as a whole.
+If any step fails, nothing of the batch counts: the file is cut back to what was durable before, or,
+after a failed sync, the segment is left for good, because the kernel may have dropped dirty pages
+that it now calls clean.
+The next batch then begins a new segment, whose header declares what follows the durable part void.
+The caller keeps the originals (they are in the ring) and tries again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ringdaq.clock import now_nanos
+from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.entries import (
+    SEGMENT_HEADER_BYTES,
+    Body,
+    Part,
+    SegmentHeader,
+    crc_seed,
+    encode_entry,
+    encode_segment_header,
+)
+
+SEGMENT_BYTES = 64 << 20
+RESERVE_BYTES = 8 << 20
+SUFFIX = ".journal"
+
+
+class NotDurableError(Exception):
+    """A batch could not be made durable; nothing of it counts, and it may be tried again."""
+
+
+def segment_path(directory: Path, segment: int) -> Path:
+    """Where a segment lies."""
+    return directory / f"segment-{segment:08d}{SUFFIX}"
+
+
+def segment_paths(directory: Path) -> list[Path]:
+    """All segments of a journal, old to new."""
+    return sorted(directory.glob(f"segment-*{SUFFIX}"))
+
+
+class DirectoryLock:
+    """Holds a journal's directory, so that two recorders never write the same recording.
+
+    Raises `BlockingIOError` while another process holds it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
+class JournalWriter:
+    """Appends batches of entries; what `commit` returned from is durable."""
+
+    def __init__(
+        self,
+        directory: Path,
+        recording_id: str,
+        preamble: Callable[[], Sequence[Body]],
+        *,
+        next_entry: int = 0,
+        segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk | None = None,
+    ) -> None:
+        """`preamble` gives the entries each segment begins with: manifest, streams, checkpoint."""
+        self.directory = directory
+        self.next_entry = next_entry
+        """The number the next entry gets; all before it are durable."""
+        self._recording_id = recording_id
+        self._seed = crc_seed(recording_id)
+        self._preamble = preamble
+        self._segment_bytes = segment_bytes
+        self._disk = disk or Disk()
+        self._fd = -1
+        self._path = directory
+        self._length = 0
+        self._identity = self._disk.identity(directory)
+
+    def commit(self, bodies: Sequence[Body]) -> list[Body]:
+        """Make a batch durable; returns what was written, a new segment's preamble included.
+
+        Raises `NotDurableError` when it is not durable.
+        """
+        try:
+            return self._commit(bodies)
+        except OSError as error:
+            self._abandon()
+            raise NotDurableError(
+                f"the journal cannot be written: {error.strerror or error}; the measurement goes "
+                f"on, and writing is tried again: {self.directory}"
+            ) from error
+
+    def _commit(self, bodies: Sequence[Body]) -> list[Body]:
+        if self._fd >= 0 and not self._disk.links(self._fd):
+            raise FileNotFoundError(2, "somebody removed its segment")
+        if self._fd >= 0 and self._length >= self._segment_bytes:
+            self._leave()
+        written = list(bodies)
+        parts: list[Part] = []
+        if self._fd < 0:
+            written = [*self._preamble(), *bodies]
+            parts.append(self._begin())
+        now = now_nanos()
+        for number, body in enumerate(written, self.next_entry):
+            parts += encode_entry(body, number, now, self._seed)
+        self._check_space(sum(map(len, parts)))
+        length = self._disk.write(self._fd, parts)
+        self._disk.sync(self._fd)
+        if not self._length:
+            self._disk.sync_directory(self.directory)
+        self._length += length
+        self.next_entry += len(written)
+        return written
+
+    def _check_space(self, wanted: int) -> None:
+        # Stopping while some space is left keeps HDF5, which writes after us, off the full disk.
+        free = self._disk.free_bytes(self.directory)
+        if free < wanted + RESERVE_BYTES:
+            raise OSError(28, f"{wanted + RESERVE_BYTES} bytes are needed, {free} are free")
+
+    def _begin(self) -> bytes:
+        if self._disk.identity(self.directory) != self._identity:
+            raise FileNotFoundError(2, "somebody put another directory in its place")
+        paths = segment_paths(self.directory)
+        number = int(paths[-1].stem.rpartition("-")[2]) + 1 if paths else 1
+        self._path = segment_path(self.directory, number)
+        self._fd = self._disk.create(self._path)
+        self._length = 0
+        return encode_segment_header(
+            SegmentHeader(self._recording_id, number, self.next_entry, now_nanos())
+        )
+
+    def _leave(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
+
+    def _abandon(self) -> None:
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._disk.truncate(self._fd, self._length)
+        self._leave()
+        if self._length < SEGMENT_HEADER_BYTES:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def close(self) -> None:
+        """Let go of the files; what was committed stays."""
+        if self._fd >= 0:
+            self._leave()

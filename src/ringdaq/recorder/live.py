@@ -1,0 +1,223 @@
+"""The HDF5 file of one recording while it grows.
+
+What was tried: files in SWMR mode or of `libver="latest"` cannot be opened by a plain reader after
+a kill; a new group each flush can cost the whole file when the kill comes at the wrong moment.
+So: the oldest format, the whole tree made before the first flush, appendable datasets, one flush a
+second, no file lock, attributes rewritten in place.
+The file is made under another name and put in its place whole.
+It holds what its journal says and nothing else, so it can always be made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ringdaq.model import StreamSpec
+from ringdaq.recorder import hdf5, tree
+from ringdaq.recorder.accounts import Ledger
+from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.entries import Body, End, GapEntry, Manifest, RecordEntry, StreamOpened
+from ringdaq.recorder.group import StreamGroup
+from ringdaq.recorder.plot import DefaultPlot
+from ringdaq.recorder.tables import Counters, GapRow, GapTable, LossTable
+
+EVENTS = "events"
+DRAFT_SUFFIX = ".draft"
+
+
+class LiveFile:
+    """Takes what the journal holds, entry by entry, and keeps the HDF5 file up to it."""
+
+    def __init__(self, path: Path, description: Mapping[str, Any]) -> None:
+        """Begin a new file beside `path`; `publish` puts it there."""
+        self.path = path
+        self.next_entry = 0
+        """The number of the journal's entry that comes next."""
+        self.ledger = Ledger(checked=True)
+        self.groups: dict[str, StreamGroup] = {}
+        self.published = False
+        self._draft = path.with_name(f".{path.name}{DRAFT_SUFFIX}")
+        self._last_nanos = 0
+        self._run_stream = f"run.{description.get('run_id')}"
+        self._of_index: dict[int, StreamGroup] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        h5py = hdf5.h5py_module()
+        self._file = h5py.File(self._draft, "w", locking=False)
+        self._entry = tree.build_root(self._file, path, description)
+        self._gaps = GapTable(self._entry)
+        self._loss = LossTable(self._entry)
+        self._plot = DefaultPlot(self._entry, _capabilities(description))
+
+    # --- what the journal holds
+
+    def take(self, body: Body) -> None:
+        """Take the journal's next entry; it reaches the disk with the next `flush`."""
+        self.next_entry += 1
+        for counted in self.ledger.take(body):
+            if isinstance(counted, RecordEntry):
+                self._take_record(counted)
+            elif isinstance(counted, GapEntry):
+                self._take_gap(counted)
+            elif isinstance(counted, StreamOpened):
+                self._open_stream(counted)
+            elif isinstance(counted, Manifest):
+                self._add_instruments(counted.description)
+
+    def _take_record(self, record: RecordEntry) -> None:
+        opened = self.ledger.streams[record.stream]
+        self._of_index[record.stream].add(record, opened.spec)
+        self._last_nanos = max(self._last_nanos, record.last_nanos)
+
+    def _take_gap(self, gap: GapEntry) -> None:
+        opened = self.ledger.streams[gap.stream]
+        group = self._of_index[gap.stream]
+        row = sum(
+            self.ledger.accounts[index].rows
+            for index, other in self._of_index.items()
+            if other is group
+        )
+        self._gaps.add(
+            GapRow(
+                stream=opened.spec.name,
+                generation=opened.generation,
+                row=row,
+                first_sequence=gap.first_sequence,
+                records=gap.records,
+                rows=gap.rows,
+                reason=gap.reason,
+            )
+        )
+
+    def _open_stream(self, opened: StreamOpened) -> None:
+        if opened.index in self._of_index:
+            return
+        spec = opened.spec
+        group = next(
+            (g for g in self.groups.values() if g.spec.name == spec.name and g.fits(spec)), None
+        )
+        if group is None:
+            group = self._make_group(spec)
+        else:
+            group.write()
+            group.add_generation(spec)
+        self._of_index[opened.index] = group
+
+    def _make_group(self, spec: StreamSpec) -> StreamGroup:
+        is_events = spec.name == self._run_stream
+        name = hdf5.link_name(EVENTS if is_events else spec.name, self._entry)
+        group = StreamGroup(self._entry, name, spec, "NXcollection" if is_events else None)
+        self.groups[name] = group
+        column = next(iter(group.columns.values())).dataset.name
+        link = "value" if spec.kind == "rows" else "data"
+        tree.link_stream(self._entry, spec.instrument, column, link)
+        if spec.kind == "rows" and len(spec.channels) == 1 and link not in group.group:
+            group.group[link] = hdf5.h5py_module().SoftLink(column)
+        return group
+
+    def _add_instruments(self, description: Mapping[str, Any]) -> None:
+        for instrument in description.get("instruments") or ():
+            if tree.instrument_group(self._entry, str(instrument["name"])) is None:
+                tree.build_instrument(self._entry["instrument"], instrument)
+
+    def group_of(self, index: int) -> StreamGroup:
+        """Where the journal's stream `index` is written."""
+        return self._of_index[index]
+
+    # --- what is on the disk
+
+    def counters(self) -> dict[str, Counters]:
+        """What each stream's generations add up to, by the stream's name."""
+        return counters_of(self.ledger)
+
+    def flush(self) -> None:
+        """Hand everything taken to the operating system; a plain reader sees it from then on.
+
+        The counters are flushed after the rows, so they never promise what is not there.
+        """
+        for group in self.groups.values():
+            group.write()
+        self._gaps.write()
+        self._plot.choose(list(self.groups.values()))
+        self._plot.write()
+        self._file.flush()
+        self._count()
+        self._file.flush()
+
+    def _count(self) -> None:
+        counters = self.counters()
+        self._loss.write(counters)
+        for group in self.groups.values():
+            group.count(counters[group.spec.name])
+        if self._last_nanos and self.ledger.end is None:
+            self._entry["end_time"][()] = np.bytes_(hdf5.iso_time(self._last_nanos))
+
+    def publish(self) -> None:
+        """Put the file in its place, whole."""
+        self.flush()
+        os.rename(self._draft, self.path)
+        self.published = True
+
+    def finish(self) -> None:
+        """Write what the journal's last entry says: state, error, settings, end time."""
+        end: Mapping[str, Any] = self.ledger.end or End({"state": "interrupted"}).end
+        self.flush()
+        self._plot.finish()
+        tree.finish(self._entry, end)
+        self._file.flush()
+
+    def seal(self, disk: Disk) -> None:
+        """Mark the file as complete and checked, and bring it to the medium."""
+        hdf5.put(self._entry, "sealed", True)
+        self._file.flush()
+        _sync(self.path if self.published else self._draft)
+        if not self.published:
+            self.publish()
+        self.close()
+        disk.sync_directory(self.path.parent)
+
+    def close(self) -> None:
+        """Let go of the file; a draft that was never published is removed."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            self._file.close()
+        if not self.published:
+            self._draft.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _capabilities(description: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {
+        str(one["name"]): tuple(one.get("capabilities") or ())
+        for one in description.get("instruments") or ()
+    }
+
+
+def counters_of(ledger: Ledger) -> dict[str, Counters]:
+    """The books of all generations, added up by the stream's name."""
+    found: dict[str, Counters] = {}
+    for index, account in ledger.accounts.items():
+        if index not in ledger.streams:
+            continue
+        name = ledger.streams[index].spec.name
+        before = found.get(name, Counters())
+        found[name] = Counters(
+            produced_rows=before.produced_rows + account.next_row,
+            durable_rows=before.durable_rows + account.rows,
+            durable_records=before.durable_records + account.records,
+            gap_rows=before.gap_rows + account.gap_rows,
+            gap_records=before.gap_records + account.gap_records,
+            gaps=before.gaps + account.gaps,
+        )
+    return found

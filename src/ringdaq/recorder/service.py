@@ -1,0 +1,189 @@
+"""The recorder's process: one thread that listens to the daemon and moves rows from rings to disk.
+
+While nothing is recorded it sleeps until the daemon says something.
+While something is, it looks at the rings twenty times a second: what it finds is durable a moment
+later, and one look costs less than being woken by every record.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ringdaq import __version__
+from ringdaq.control import ControlClient
+from ringdaq.errors import RecordingError, RingdaqError
+from ringdaq.recorder.description import Description, parse_description
+from ringdaq.recorder.recording import Recording
+from ringdaq.recorder.recover import find_description
+from ringdaq.recorder.reports import CALL_SECS, Reporter
+from ringdaq.recorder.seal import unsealed
+
+log = logging.getLogger(__name__)
+
+TICK_SECS = 0.05
+FLUSH_SECS = 1.0
+REPORT_SECS = 1.0
+LAST_REPORT_SECS = 5.0
+HUNG_UP = "hung up"
+SHUTDOWN = "shutdown"
+
+
+class RecorderService:
+    """Records whatever the daemon describes, until the daemon says shutdown or is gone."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._client = ControlClient.connect(
+            socket_path, lambda name, params: self._events.put((name, params))
+        )
+        self._reporter = Reporter(
+            lambda method, params: self._client.call(method, params, timeout=CALL_SECS)
+        )
+        self._recordings: dict[str, Recording] = {}
+        self._waiting: dict[str, Description] = {}
+        """Recordings whose journal another process still holds."""
+        self._flush_secs = FLUSH_SECS
+        self._keep_journal = True
+        self._report_at = 0.0
+        self._leaving = False
+        self._stopped = False
+
+    def run(self) -> None:
+        """Serve; returns when there is nothing left to do for a daemon that is gone."""
+        threading.Thread(target=self._watch, name="watch-daemon", daemon=True).start()
+        self._attach()
+        more = False
+        while not self._done():
+            self._listen(more)
+            more = self._step()
+            self._report()
+        self._reporter.drain(LAST_REPORT_SECS)
+        self._reporter.close()
+        self._client.close()
+
+    def stop(self) -> None:
+        """Leave soon; open recordings stay unsealed, for the next recorder. Any thread may call."""
+        self._events.put(("stop", {}))
+
+    def _watch(self) -> None:
+        self._client.closed.wait()
+        self._events.put((HUNG_UP, {}))
+
+    def _done(self) -> bool:
+        if self._stopped:
+            for recording in self._recordings.values():
+                recording.close()
+            return True
+        return self._leaving and not self._recordings
+
+    # --- what the daemon says
+
+    def _attach(self) -> None:
+        self._client.call("hello", {"role": "recorder", "pid": os.getpid(), "version": __version__})
+        reply = self._client.call("recorder.attach", {})
+        self._flush_secs = float(reply.get("flush_secs", FLUSH_SECS))
+        self._keep_journal = bool(reply.get("keep_journal", True))
+        for plain in reply["recordings"]:
+            self._describe(plain)
+        if directory := reply.get("data_directory"):
+            self._adopt(Path(directory))
+
+    def _adopt(self, data_directory: Path) -> None:
+        """Finish recordings that nobody describes any more."""
+        for directory in unsealed(data_directory):
+            try:
+                plain = {**find_description(directory), "directory": str(directory)}
+                if plain["recording_id"] not in self._recordings:
+                    self._open(parse_description(plain)).interrupt()
+            except (OSError, RecordingError) as error:
+                log.warning("an unfinished recording is left as it is: %s", error)
+
+    def _listen(self, more: bool) -> None:
+        """Take all events; sleeps until one comes or the rings are to be looked at again."""
+        busy = bool(self._recordings or self._waiting)
+        timeout = 0.0 if more else TICK_SECS if busy else None
+        try:
+            while True:
+                self._handle(*self._events.get(timeout=timeout))
+                timeout = 0.0
+        except queue.Empty:
+            pass
+
+    def _handle(self, event: str, params: dict[str, Any]) -> None:
+        if event.startswith("recording."):
+            self._describe(params.get("description", params))
+        elif event in (SHUTDOWN, HUNG_UP):
+            self._leaving = True
+            for recording in self._recordings.values():
+                recording.interrupt()
+        elif event == "stop":
+            self._stopped = True
+
+    def _describe(self, plain: Mapping[str, Any]) -> None:
+        try:
+            description = parse_description(plain)
+        except RingdaqError as error:
+            log.error("a recording cannot be made: %s", error)
+            self._report_failure(plain, error)
+            return
+        recording = self._recordings.get(description.recording_id)
+        if recording is not None:
+            recording.update(description)
+        else:
+            self._try_open(description)
+
+    def _try_open(self, description: Description) -> None:
+        try:
+            self._open(description)
+        except BlockingIOError:
+            self._waiting[description.recording_id] = description
+        except (OSError, RingdaqError) as error:
+            log.error("a recording cannot be made: %s", error)
+            self._report_failure(description.plain, error)
+
+    def _open(self, description: Description) -> Recording:
+        recording = Recording(
+            description, flush_secs=self._flush_secs, keep_journal=self._keep_journal
+        )
+        self._recordings[description.recording_id] = recording
+        return recording
+
+    def _report_failure(self, plain: Mapping[str, Any], error: Exception) -> None:
+        self._reporter.put(
+            {
+                "recording_id": str(plain.get("recording_id", "")),
+                "state": "failed",
+                "file": str(plain.get("file", "")),
+                "streams": {},
+                "error": str(error),
+            }
+        )
+
+    # --- work
+
+    def _step(self) -> bool:
+        for description in list(self._waiting.values()):
+            del self._waiting[description.recording_id]
+            self._try_open(description)
+        more = False
+        for recording in list(self._recordings.values()):
+            more = recording.step() or more
+            if recording.state != "recording":
+                del self._recordings[recording.description.recording_id]
+                self._reporter.put(recording.report())
+        return more
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now < self._report_at:
+            return
+        self._report_at = now + REPORT_SECS
+        for recording in self._recordings.values():
+            self._reporter.put(recording.report())
