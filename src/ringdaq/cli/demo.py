@@ -55,13 +55,18 @@ def demo(
     EEG; a script scans; its client is killed halfway; another process reads live rows.
     """
     with _ended_by_signals():
-        result = _perform(recording, data_directory)
+        result = _perform(_absolute(recording), _absolute(data_directory))
     if as_json:
         data_json(result)
     else:
         _print(result)
     whole = result["lost_records"] == 0 and result["gaps"] == 0
     ctx.exit(OK if result["state"] == RunState.COMPLETED and whole else FAILED)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """The path from where the user stands; in a rig file it would begin at that file."""
+    return None if path is None else path.absolute()
 
 
 @contextmanager

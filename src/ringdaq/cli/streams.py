@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -76,23 +76,24 @@ def tail(stream: str, rows: int | None, seconds: float | None, as_json: bool) ->
 
 
 def _rows(name: str, seconds: float | None) -> Iterator[dict[str, Any]]:
-    """The stream's rows from now on."""
-    from ringdaq.errors import EndOfStreamError, OverrunError
+    """The stream's rows from now on, for at most `seconds`."""
+    from ringdaq.errors import OverrunError
     from ringdaq.streams import attach
 
-    deadline = None if seconds is None else time.monotonic() + seconds
-    records = attach(name, directory=find_daemon().ring_directory).follow()
-    while deadline is None or time.monotonic() < deadline:
-        try:
-            record = next(records, None)
-        except OverrunError as lost:
-            say(f"lost {lost.lost_records} records ({lost.lost_rows} rows): read too slowly")
-            continue
-        except EndOfStreamError:
+    end = None if seconds is None else time.monotonic() + seconds
+    start: int | Literal["newest"] = "newest"
+    with attach(name, directory=find_daemon().ring_directory) as stream:
+        while True:
+            try:
+                for record in stream.follow(start, timeout=seconds):
+                    if end is not None and time.monotonic() > end:
+                        return
+                    yield from rows_of(record)
+            except OverrunError as lost:
+                say(f"lost {lost.lost_records} records ({lost.lost_rows} rows): read too slowly")
+                start = lost.resume_at
+                continue
             return
-        if record is None:
-            return
-        yield from rows_of(record)
 
 
 def rows_of(record: Any) -> Iterator[dict[str, Any]]:
