@@ -45,11 +45,16 @@ class Pause:
         self._changed = threading.Condition()
         self._interrupts = 0
 
-    def sleep(self, seconds: float) -> bool:
+    def mark(self) -> int:
+        """A moment; a sleep that is given it is ended by interrupts since then."""
+        with self._changed:
+            return self._interrupts
+
+    def sleep(self, seconds: float, *, since: int | None = None) -> bool:
         """Wait so long; returns whether it came to its end, `False` after an interrupt."""
         until = self._timer.now() + seconds
         with self._changed:
-            interrupts = self._interrupts
+            interrupts = self._interrupts if since is None else since
             while self._interrupts == interrupts:
                 left = until - self._timer.now()
                 if left <= 0:

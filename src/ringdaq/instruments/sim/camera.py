@@ -111,6 +111,7 @@ class SimulatedCamera:
         return self._armed
 
     def trigger(self) -> int:
+        begun = self._pause.mark()
         if not self._armed:
             raise InstrumentFaultError(
                 f"{self.name} must be armed before a trigger; it is not: call arm() first",
@@ -122,13 +123,17 @@ class SimulatedCamera:
                 instrument=self.name,
             )
         self._faults.check("trigger")
-        return self._take()
+        return self._take(begun)
 
-    def _take(self) -> int:
-        """Expose, read out, and put the frame into the sink; the frame's time is its end."""
+    def _take(self, begun: int) -> int:
+        """Expose, read out, and put the frame into the sink; the frame's time is its end.
+
+        It is given up if it was made safe since `begun`.
+        """
         with self._taking:
             before = self._place()
-            if self._options.mode != "instant" and not self._pause.sleep(self._exposure):
+            exposure = 0.0 if self._options.mode == "instant" else self._exposure
+            if not self._pause.sleep(exposure, since=begun):
                 raise InstrumentFaultError(
                     f"{self.name} was made safe during an exposure; that frame was not taken",
                     instrument=self.name,
@@ -168,8 +173,13 @@ class SimulatedCamera:
                 instrument=self.name,
             )
         self._faults.check("start_stream")
+        begun = self._pause.mark()
         self._loop = FrameLoop(
-            self._take, frames=frames, period=self._idle_secs, timer=self._timer, name=self.name
+            lambda: self._take(begun),
+            frames=frames,
+            period=self._idle_secs,
+            timer=self._timer,
+            name=self.name,
         )
 
     def _idle_secs(self) -> float:

@@ -55,4 +55,6 @@ class FrameLoop:
                 self._take()
                 self.taken += 1
         except Exception as error:
-            self.error = error
+            # A frame that is given up because the loop was told to end is no error.
+            if not self._stop.is_set():
+                self.error = error
