@@ -1,0 +1,98 @@
+"""The gateway's process: it lives as long as the daemon that started it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ringdaq.gateway.auth import read_token
+from ringdaq.gateway.link import DaemonLink
+from ringdaq.gateway.rings import RingHub
+from ringdaq.gateway.server import GatewayServer
+
+log = logging.getLogger(__name__)
+
+BIND_PATIENCE_SECS = 3.0
+GRACE_SECS = 0.5
+
+
+class Gateway:
+    """A gRPC server, the links to the daemon behind it, and the rings it reads."""
+
+    def __init__(self, *, control_socket: Path, token: str, rings: Path) -> None:
+        self.ended = asyncio.Event()
+        self._link = DaemonLink(
+            control_socket,
+            on_connect=self._ready,
+            on_disconnect=self._away,
+            on_event=self._on_event,
+        )
+        # A Stop must not wait behind calls that take their time.
+        self._urgent = DaemonLink(control_socket)
+        self._server = GatewayServer(token, self._link, self._urgent, RingHub(rings))
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self._server.address
+
+    async def start(self, port: int, *, patience_secs: float = BIND_PATIENCE_SECS) -> None:
+        """Serve, then look for the daemon; raises `BusyError` for a port in use."""
+        await self._server.start(port, patience_secs)
+        self._tasks = [asyncio.create_task(link.run()) for link in (self._urgent, self._link)]
+        log.info("serving on %s", self.address)
+
+    async def _ready(self, link: DaemonLink) -> None:
+        await link.call("gateway.ready", {"address": self.address})
+        await self._server.set_healthy(True)
+
+    async def _away(self) -> None:
+        await self._server.set_healthy(False)
+
+    def _on_event(self, event: str, _params: dict[str, Any]) -> None:
+        if event == "shutdown":
+            self.ended.set()
+
+    async def stop(self) -> None:
+        """End open calls, and leave the daemon."""
+        await self._server.stop(GRACE_SECS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextmanager
+def parent_watched(ended: asyncio.Event) -> Iterator[None]:
+    """Set `ended` when the process that started this one is gone."""
+    loop = asyncio.get_running_loop()
+    try:
+        fd = os.pidfd_open(os.getppid())
+    except ProcessLookupError:
+        ended.set()
+        yield
+        return
+    loop.add_reader(fd, ended.set)
+    try:
+        yield
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+async def serve(*, control_socket: Path, port: int, token_file: Path, rings: Path) -> None:
+    """Run a gateway until it is told to end, or until its supervisor is gone."""
+    gateway = Gateway(control_socket=control_socket, token=read_token(token_file), rings=rings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.ended.set)
+    with parent_watched(gateway.ended):
+        await gateway.start(port)
+        await gateway.ended.wait()
+        await gateway.stop()
