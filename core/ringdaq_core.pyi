@@ -1,0 +1,184 @@
+"""The Rust core of ringdaq: rings in shared memory, and Arrow messages in them.
+
+Only `ringdaq.streams` uses it. Functions hold the interpreter for less than 20 µs; waits and copies
+above 64 KiB let it go. A sequence number, a time (int64 nanoseconds since the epoch) and a count of
+bytes are plain ints.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import final
+
+from typing_extensions import Buffer, Self
+
+__all__ = [
+    "HEADER_SIZE",
+    "LAYOUT_VERSION",
+    "CoreError",
+    "CorruptError",
+    "OverrunError",
+    "NotYetWrittenError",
+    "EndOfStreamError",
+    "WriterGoneError",
+    "NoSpaceError",
+    "InvalidError",
+    "ClosedError",
+    "Schema",
+    "RingWriter",
+    "RingReader",
+    "is_owned",
+]
+
+LAYOUT_VERSION: int
+"""Of the rings that this core writes and reads."""
+HEADER_SIZE: int
+"""Bytes before the data of a ring."""
+
+def is_owned(path: str | os.PathLike[str]) -> bool:
+    """Whether a living process holds the owner's lock of a ring, damaged or not; False without a file."""
+
+class CoreError(Exception):
+    """Root of the core's errors; failures of the system are `OSError`."""
+
+class CorruptError(CoreError):
+    """A header, an index entry, a record or a message fails its check."""
+
+class OverrunError(CoreError):
+    """args: text, lost records, lost rows or None, oldest sequence number left."""
+
+class NotYetWrittenError(CoreError):
+    """The record lies in the future."""
+
+class EndOfStreamError(CoreError):
+    """The writer closed the ring, and everything was read."""
+
+class WriterGoneError(CoreError):
+    """The writer died, and everything was read."""
+
+class NoSpaceError(CoreError):
+    """args: text, bytes needed, bytes there."""
+
+class InvalidError(CoreError):
+    """A value, a shape or a path makes no sense."""
+
+class ClosedError(CoreError):
+    """This side has closed the ring."""
+
+@final
+class Schema:
+    """The columns of a ring's records."""
+
+    def __new__(
+        cls,
+        columns: Sequence[tuple[str, str, int, bool, dict[str, str]]],
+        metadata: dict[str, str],
+    ) -> Self:
+        """Columns are (name, type, items, nullable, metadata).
+
+        The type is `time`, `bool`, `string` or a numpy name such as `float32`; `items` is 0 for a
+        single value, and the length of a fixed-size list otherwise.
+        """
+
+    @staticmethod
+    def from_message(message: bytes) -> Schema:
+        """Read an encapsulated Arrow schema message."""
+
+    @property
+    def message(self) -> bytes:
+        """The encapsulated Arrow schema message."""
+
+    @property
+    def metadata(self) -> dict[str, str]: ...
+    @property
+    def columns(self) -> list[tuple[str, str, int, bool, dict[str, str]]]: ...
+    def parse(self, payload: Buffer) -> tuple[int, list[tuple[int, int, int, int, int, int, int]]]:
+        """Find the columns of a record-batch message, every place checked.
+
+        Returns the rows, and for each column: missing values, then offset and length in the payload
+        of its validity bits (length 0 if none is missing), of its text offsets and of its data.
+        """
+
+@final
+class RingWriter:
+    """The owner of a ring; threads may share it."""
+
+    @staticmethod
+    def create(path: str | os.PathLike[str], schema: Schema, capacity_bytes: int) -> RingWriter:
+        """Make a ring where nothing is yet, and its `.wake` file beside it."""
+
+    @property
+    def path(self) -> os.PathLike[str]: ...
+    @property
+    def generation(self) -> str:
+        """The file's random id, in hex."""
+
+    @property
+    def closed(self) -> bool: ...
+    def append(self, time_nanos: int, values: tuple[object, ...]) -> int:
+        """Write one row as one record; returns its sequence number. None is a missing value."""
+
+    def write(
+        self,
+        rows: int,
+        first_nanos: int,
+        last_nanos: int,
+        columns: list[tuple[Buffer | list[str | None], Buffer | None]],
+    ) -> int:
+        """Write one record; returns its sequence number.
+
+        A column is its values, contiguous and of the column's type (bools a byte each, texts as a
+        list), and a byte a row that is 1 where the value is missing, or None.
+        """
+
+    def close(self) -> None:
+        """Tell readers that nothing will follow, and unmap the ring."""
+
+@final
+class RingReader:
+    """A reader of one ring, with a mapping of its own; threads may share it."""
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> RingReader:
+        """Map a ring read-only and check its header, sizes and schema."""
+
+    @property
+    def path(self) -> os.PathLike[str]: ...
+    @property
+    def generation(self) -> str: ...
+    @property
+    def schema(self) -> bytes:
+        """The encapsulated Arrow schema message."""
+
+    @property
+    def next_sequence(self) -> int: ...
+    @property
+    def oldest_sequence(self) -> int: ...
+    @property
+    def writer_alive(self) -> bool:
+        """Whether a living process holds the ring and has not closed it."""
+
+    def mapping(self) -> memoryview:
+        """The bytes of the ring's file, read-only, mapped while anything refers to them."""
+
+    def read(self, sequence: int) -> tuple[tuple[int, int, int, int], bytes]:
+        """Copy a record, verified: (rows, first time, last time, rows before it), payload."""
+
+    def locate(self, sequence: int) -> tuple[tuple[int, int, int, int], int, int]:
+        """Find a record in the mapping: its frame as in `read`, offset and length of the payload."""
+
+    def verify(self, sequence: int) -> None:
+        """Raise `OverrunError` if the record may have been overwritten by now."""
+
+    def find(self, time_nanos: int) -> int:
+        """The first record whose last time is that late; the next one if there is none yet."""
+
+    def wait(self, sequence: int, timeout_secs: float) -> bool:
+        """Sleep until the record is there or the writer has ended; False after the timeout.
+
+        Notices a writer's death within 250 ms. Lets signal handlers run.
+        """
+
+    def statistics(
+        self,
+    ) -> tuple[int, int, int, int, int | None, int | None, bool, bool, int]:
+        """Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity."""

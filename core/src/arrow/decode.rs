@@ -1,0 +1,252 @@
+//! Reading records: where each column's bytes lie in a message, every place checked.
+
+use arrow_ipc::{MessageHeader, MetadataVersion, RecordBatch, root_as_message};
+
+use super::schema::{Column, ColumnKind, Schema};
+use super::{CONTINUATION, PREFIX};
+use crate::error::RingError;
+
+/// Where some bytes lie in a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Offset from the payload's start.
+    pub at: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// Where one column's values lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColumnBuffers {
+    /// How many values are missing.
+    pub nulls: u64,
+    /// One bit a row; empty if none is missing.
+    pub validity: Place,
+    /// For text: rows + 1 ends, i32, ascending, inside the data.
+    pub offsets: Place,
+    /// The values.
+    pub data: Place,
+}
+
+/// A record's rows, found in its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Rows.
+    pub rows: u64,
+    /// One for each column of the schema.
+    pub columns: Vec<ColumnBuffers>,
+}
+
+fn damaged(what: impl std::fmt::Display) -> RingError {
+    RingError::corrupt(format!("the record's message is damaged: {what}"))
+}
+
+/// The flatbuffer of a message, and where the body begins.
+fn metadata(payload: &[u8]) -> Result<(&[u8], usize), RingError> {
+    let (mark, rest) = payload
+        .split_at_checked(4)
+        .ok_or_else(|| damaged("it is too short"))?;
+    if mark != CONTINUATION {
+        return Err(damaged("it does not begin with the continuation mark"));
+    }
+    let (len, rest) = rest
+        .split_first_chunk::<4>()
+        .ok_or_else(|| damaged("it is too short"))?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let bytes = rest
+        .get(..len)
+        .ok_or_else(|| damaged("its metadata is cut"))?;
+    Ok((bytes, PREFIX + len))
+}
+
+/// Copies to where flatbuffers find their words aligned.
+fn aligned(bytes: &[u8]) -> Vec<u64> {
+    let mut words = vec![0u64; bytes.len().div_ceil(8)];
+    for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
+        let mut whole = [0; 8];
+        whole[..chunk.len()].copy_from_slice(chunk);
+        *word = u64::from_ne_bytes(whole);
+    }
+    words
+}
+
+#[allow(unsafe_code)]
+fn as_bytes(words: &[u64]) -> &[u8] {
+    // SAFETY: every bit pattern of eight bytes is eight valid bytes.
+    unsafe { words.align_to::<u8>().1 }
+}
+
+impl Batch {
+    /// Finds the columns of a record-batch message.
+    pub fn parse(schema: &Schema, payload: &[u8]) -> Result<Self, RingError> {
+        let (bytes, body_at) = metadata(payload)?;
+        let copy;
+        let bytes = if bytes.as_ptr().addr() % 8 == 0 {
+            bytes
+        } else {
+            copy = aligned(bytes);
+            &as_bytes(&copy)[..bytes.len()]
+        };
+        let message = root_as_message(bytes).map_err(damaged)?;
+        if message.version() != MetadataVersion::V5
+            || message.header_type() != MessageHeader::RecordBatch
+        {
+            return Err(damaged("it is not a record batch of version 5"));
+        }
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| damaged("no record batch"))?;
+        if batch.compression().is_some() {
+            return Err(damaged("it is compressed"));
+        }
+        let body_len = usize::try_from(message.bodyLength()).map_err(damaged)?;
+        let end = body_at
+            .checked_add(body_len)
+            .filter(|end| *end <= payload.len());
+        let body = Place {
+            at: body_at,
+            len: end.ok_or_else(|| damaged("its body is cut"))? - body_at,
+        };
+        Walk::new(&batch, payload, body)?.columns(schema)
+    }
+}
+
+/// Goes through nodes and buffers in the order of the schema.
+struct Walk<'a> {
+    nodes: Vec<(i64, i64)>,
+    buffers: Vec<(i64, i64)>,
+    payload: &'a [u8],
+    body: Place,
+    rows: u64,
+    node: usize,
+    buffer: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(batch: &RecordBatch<'_>, payload: &'a [u8], body: Place) -> Result<Self, RingError> {
+        let nodes = batch.nodes().ok_or_else(|| damaged("no nodes"))?;
+        let buffers = batch.buffers().ok_or_else(|| damaged("no buffers"))?;
+        let rows = u64::try_from(batch.length()).map_err(damaged)?;
+        Ok(Self {
+            nodes: nodes.iter().map(|n| (n.length(), n.null_count())).collect(),
+            buffers: buffers.iter().map(|b| (b.offset(), b.length())).collect(),
+            payload,
+            body,
+            rows,
+            node: 0,
+            buffer: 0,
+        })
+    }
+
+    fn columns(mut self, schema: &Schema) -> Result<Batch, RingError> {
+        let columns = schema.columns().iter().map(|column| self.column(column));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        if self.node != self.nodes.len() || self.buffer != self.buffers.len() {
+            return Err(damaged("it has more columns than the schema"));
+        }
+        Ok(Batch {
+            rows: self.rows,
+            columns,
+        })
+    }
+
+    fn column(&mut self, column: &Column) -> Result<ColumnBuffers, RingError> {
+        let nulls = self.next_node(self.rows)?;
+        let validity = self.next_buffer()?;
+        let mut found = ColumnBuffers {
+            nulls,
+            validity,
+            ..ColumnBuffers::default()
+        };
+        match column.kind {
+            ColumnKind::Text => found.offsets = self.next_buffer()?,
+            ColumnKind::List(_, len) => {
+                let items = self
+                    .rows
+                    .checked_mul(len as u64)
+                    .ok_or_else(|| damaged("overflow"))?;
+                self.next_node(items)?;
+                self.next_buffer()?;
+            }
+            ColumnKind::Time | ColumnKind::Number(_) | ColumnKind::Bool => {}
+        }
+        found.data = self.next_buffer()?;
+        self.check(column, &mut found)?;
+        Ok(found)
+    }
+
+    fn next_node(&mut self, rows: u64) -> Result<u64, RingError> {
+        let node = self
+            .nodes
+            .get(self.node)
+            .ok_or_else(|| damaged("a node is missing"))?;
+        self.node += 1;
+        let (length, nulls) = (u64::try_from(node.0), u64::try_from(node.1));
+        match (length, nulls) {
+            (Ok(length), Ok(nulls)) if length == rows && nulls <= rows => Ok(nulls),
+            _ => Err(damaged(format!(
+                "a column has {} of {rows} rows, {} missing",
+                node.0, node.1
+            ))),
+        }
+    }
+
+    fn next_buffer(&mut self) -> Result<Place, RingError> {
+        let buffer = self
+            .buffers
+            .get(self.buffer)
+            .ok_or_else(|| damaged("a buffer is missing"))?;
+        self.buffer += 1;
+        let at = usize::try_from(buffer.0).map_err(damaged)?;
+        let len = usize::try_from(buffer.1).map_err(damaged)?;
+        if at.checked_add(len).is_none_or(|end| end > self.body.len) {
+            return Err(damaged(format!(
+                "a buffer of {len} bytes at {at} lies beyond the body"
+            )));
+        }
+        Ok(Place {
+            at: self.body.at + at,
+            len,
+        })
+    }
+
+    fn check(&self, column: &Column, found: &mut ColumnBuffers) -> Result<(), RingError> {
+        let rows = usize::try_from(self.rows).map_err(damaged)?;
+        if found.nulls == 0 {
+            found.validity = Place::default();
+        } else if !column.nullable || found.validity.len < rows.div_ceil(8) {
+            return Err(damaged(format!(
+                "column {:?} has missing values unmarked",
+                column.name
+            )));
+        }
+        let wanted = match column.kind {
+            ColumnKind::Bool => Some(rows.div_ceil(8)),
+            ColumnKind::Text => return self.check_text(found, rows),
+            other => other.row_bytes().and_then(|width| rows.checked_mul(width)),
+        };
+        match wanted {
+            Some(wanted) if wanted <= found.data.len => {
+                found.data.len = wanted;
+                Ok(())
+            }
+            _ => Err(damaged(format!("column {:?} is cut", column.name))),
+        }
+    }
+
+    fn check_text(&self, found: &mut ColumnBuffers, rows: usize) -> Result<(), RingError> {
+        let wanted = rows.checked_add(1).and_then(|n| n.checked_mul(4));
+        let wanted = wanted.filter(|wanted| *wanted <= found.offsets.len);
+        found.offsets.len = wanted.ok_or_else(|| damaged("a column of text is cut"))?;
+        let offsets = &self.payload[found.offsets.at..][..found.offsets.len];
+        let mut last = 0;
+        for chunk in offsets.chunks_exact(4) {
+            let next = i32::from_le_bytes(std::array::from_fn(|i| chunk[i]));
+            if next < last || next as usize > found.data.len {
+                return Err(damaged("a text lies outside its column"));
+            }
+            last = next;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! Writing records: metadata by template, columns by copy, nothing allocated at steady state.
+
+use super::schema::{ColumnKind, Schema};
+use super::template::Template;
+use crate::error::RingError;
+use crate::layout::ALIGNMENT;
+use crate::ring::RingWriter;
+
+/// One column of a record, as bytes in Arrow's form.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ColumnData<'a> {
+    /// How many values are missing.
+    pub nulls: u64,
+    /// One bit a row, 1 where there is a value; empty if none is missing.
+    pub validity: &'a [u8],
+    /// For text: rows + 1 ends, i32.
+    pub offsets: &'a [u8],
+    /// The values.
+    pub data: &'a [u8],
+}
+
+fn pad(len: usize) -> usize {
+    len.next_multiple_of(ALIGNMENT as usize)
+}
+
+fn bits(rows: u64) -> u64 {
+    rows.div_ceil(8)
+}
+
+impl<'a> ColumnData<'a> {
+    /// The column's buffers in the order of the message.
+    fn buffers(&self, kind: ColumnKind) -> ([&'a [u8]; 3], usize) {
+        match kind {
+            ColumnKind::Text => ([self.validity, self.offsets, self.data], 3),
+            // A list's own validity, then its items' validity and data.
+            ColumnKind::List(..) => ([self.validity, &[], self.data], 3),
+            ColumnKind::Time | ColumnKind::Number(_) | ColumnKind::Bool => {
+                ([self.validity, self.data, &[]], 2)
+            }
+        }
+    }
+
+    fn check(&self, kind: ColumnKind, nullable: bool, rows: u64) -> Result<(), RingError> {
+        let wanted = match kind {
+            ColumnKind::Bool => Some(bits(rows)),
+            ColumnKind::Text => None,
+            _ => kind
+                .row_bytes()
+                .and_then(|width| rows.checked_mul(width as u64)),
+        };
+        let found = self.data.len() as u64;
+        if wanted.is_some_and(|wanted| wanted != found) {
+            return Err(RingError::Invalid(format!(
+                "{rows} rows should have {} bytes; found {found}",
+                wanted.unwrap_or_default()
+            )));
+        }
+        if kind == ColumnKind::Text && self.offsets.len() as u64 != (rows + 1) * 4 {
+            return Err(RingError::Invalid(format!(
+                "{rows} texts need {} offsets",
+                rows + 1
+            )));
+        }
+        if self.nulls > 0 && !nullable {
+            return Err(RingError::Invalid(
+                "a value is missing where none may be".into(),
+            ));
+        }
+        if self.nulls > 0 && self.validity.len() as u64 != bits(rows) {
+            return Err(RingError::Invalid(format!(
+                "{rows} rows need {} validity bytes",
+                bits(rows)
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Writes records of one schema.
+#[derive(Debug)]
+pub struct Encoder {
+    kinds: Vec<(ColumnKind, bool)>,
+    template: Template,
+    row: RowImage,
+}
+
+/// A whole record of one row without text or missing values, to be overwritten in place.
+#[derive(Debug, Default)]
+struct RowImage {
+    bytes: Vec<u8>,
+    /// Where each column's value goes; empty if some column has no fixed width.
+    places: Vec<usize>,
+}
+
+impl Encoder {
+    /// An encoder for a schema.
+    pub fn new(schema: &Schema) -> Result<Self, RingError> {
+        let kinds: Vec<_> = schema
+            .columns()
+            .iter()
+            .map(|c| (c.kind, c.nullable))
+            .collect();
+        let parts = kinds.iter().map(|(kind, _)| kind.message_parts());
+        let (nodes, buffers) = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        let template = Template::new(nodes, buffers)?;
+        let mut encoder = Self {
+            kinds,
+            template,
+            row: RowImage::default(),
+        };
+        encoder.row = encoder.row_image();
+        Ok(encoder)
+    }
+
+    /// Bytes of the smallest record's payload.
+    pub fn smallest_payload(&self) -> u64 {
+        let data = self.kinds.iter().map(|(kind, _)| match kind {
+            ColumnKind::Text => pad(8),
+            other => pad(other.row_bytes().unwrap_or(1)),
+        });
+        (self.template.len() + data.sum::<usize>()) as u64
+    }
+
+    /// Where the value of each column goes in the image of a one-row record, and that image.
+    ///
+    /// There are no places if one-row records vary in size.
+    pub fn row_parts(&mut self) -> (&[usize], &mut [u8]) {
+        (&self.row.places, &mut self.row.bytes)
+    }
+
+    /// Writes the row image as a record.
+    pub fn write_row(&self, ring: &mut RingWriter, time_nanos: i64) -> Result<u64, RingError> {
+        ring.append(&self.row.bytes, time_nanos, time_nanos, 1)
+    }
+
+    /// Writes a record of columns.
+    pub fn write(
+        &mut self,
+        ring: &mut RingWriter,
+        rows: u64,
+        span: (i64, i64),
+        columns: &[ColumnData<'_>],
+    ) -> Result<u64, RingError> {
+        if columns.len() != self.kinds.len() {
+            let (wanted, found) = (self.kinds.len(), columns.len());
+            return Err(RingError::Invalid(format!(
+                "{wanted} columns are needed; found {found}"
+            )));
+        }
+        for ((kind, nullable), column) in self.kinds.iter().zip(columns) {
+            column.check(*kind, *nullable, rows)?;
+        }
+        let body = self.patch(rows, columns);
+        let slot = ring.reserve((self.template.len() + body) as u64)?;
+        ring.fill(&slot, 0, self.template.bytes())?;
+        let mut at = self.template.len();
+        for ((kind, _), column) in self.kinds.iter().zip(columns) {
+            let (buffers, count) = column.buffers(*kind);
+            for buffer in &buffers[..count] {
+                ring.fill(&slot, at, buffer)?;
+                // What an older record left behind must not show.
+                const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
+                let padding = pad(buffer.len()) - buffer.len();
+                ring.fill(&slot, at + buffer.len(), &ZEROS[..padding])?;
+                at += pad(buffer.len());
+            }
+        }
+        Ok(ring.commit(slot, span.0, span.1, rows))
+    }
+
+    /// Patches the template for a record, and returns the length of its body.
+    fn patch(&mut self, rows: u64, columns: &[ColumnData<'_>]) -> usize {
+        let (mut node, mut buffer, mut body) = (0, 0, 0);
+        for ((kind, _), column) in self.kinds.iter().zip(columns) {
+            self.template.set_node(node, rows, column.nulls);
+            if let ColumnKind::List(_, len) = kind {
+                self.template.set_node(node + 1, rows * *len as u64, 0);
+            }
+            let (buffers, count) = column.buffers(*kind);
+            for bytes in &buffers[..count] {
+                self.template
+                    .set_buffer(buffer, body as u64, bytes.len() as u64);
+                body += pad(bytes.len());
+                buffer += 1;
+            }
+            node += kind.message_parts().0;
+        }
+        self.template.set_lengths(rows, body as u64);
+        body
+    }
+
+    fn row_image(&mut self) -> RowImage {
+        let width = |kind: ColumnKind| match kind {
+            ColumnKind::Bool => Some(1),
+            ColumnKind::List(..) => None,
+            other => other.row_bytes(),
+        };
+        let widths: Option<Vec<usize>> = self.kinds.iter().map(|(kind, _)| width(*kind)).collect();
+        let Some(widths) = widths else {
+            return RowImage::default();
+        };
+        let zeros = vec![0; widths.iter().copied().max().unwrap_or(0)];
+        let columns: Vec<_> = widths
+            .iter()
+            .map(|width| ColumnData {
+                data: &zeros[..*width],
+                ..ColumnData::default()
+            })
+            .collect();
+        let body = self.patch(1, &columns);
+        let mut bytes = self.template.bytes().to_vec();
+        bytes.resize(self.template.len() + body, 0);
+        let mut at = self.template.len();
+        let places = widths.iter().map(|width| {
+            let place = at;
+            at += pad(*width);
+            place
+        });
+        RowImage {
+            places: places.collect(),
+            bytes,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Records as Arrow IPC messages: one schema a ring, one record-batch message a record.
+//!
+//! Messages are written by patching the numbers in one that was built once, and read by walking the
+//! verified flatbuffer; neither needs a builder or an array.
+
+pub mod decode;
+pub mod encode;
+pub mod schema;
+pub mod template;
+
+pub use decode::{Batch, ColumnBuffers};
+pub use encode::{ColumnData, Encoder};
+pub use schema::{Column, ColumnKind, Primitive, Schema};
+
+/// Begins an encapsulated IPC message.
+const CONTINUATION: [u8; 4] = [0xFF; 4];
+/// Bytes before the flatbuffer: the continuation mark and the length.
+const PREFIX: usize = 8;

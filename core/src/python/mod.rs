@@ -1,0 +1,40 @@
+//! The Python face: each function converts, lets go of the interpreter, calls, converts back.
+//!
+//! The second of the two places with `unsafe`.
+#![allow(
+    unsafe_code,
+    missing_debug_implementations,
+    reason = "Python has its own repr"
+)]
+
+mod columns;
+mod errors;
+mod mapping;
+mod reader;
+mod schema;
+mod writer;
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+
+/// Copies longer than this let other Python threads run meanwhile.
+const LONG_COPY: usize = 64 << 10;
+
+/// Whether a living process holds the owner's lock of a ring, damaged or not.
+#[pyfunction]
+fn is_owned(path: PathBuf) -> PyResult<bool> {
+    Ok(crate::region::is_owned(&path)?)
+}
+
+/// The Rust core of ringdaq.
+#[pymodule]
+fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    module.add_class::<schema::PySchema>()?;
+    module.add_class::<writer::PyRingWriter>()?;
+    module.add_class::<reader::PyRingReader>()?;
+    module.add_function(wrap_pyfunction!(is_owned, module)?)?;
+    module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;
+    module.add("HEADER_SIZE", crate::layout::HEADER_SIZE)
+}

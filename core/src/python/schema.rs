@@ -1,0 +1,118 @@
+//! Schemas, and messages taken apart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::columns::bytes_of;
+use super::errors::InvalidError;
+use crate::arrow::{Batch, Column, ColumnKind, Primitive, Schema};
+
+/// Name, type, items of a list (0 for a plain value), whether values may be missing, metadata.
+type PlainColumn = (String, String, usize, bool, BTreeMap<String, String>);
+/// Missing values, then offset and length of validity, text offsets and data.
+type PlainBuffers = (u64, usize, usize, usize, usize, usize, usize);
+
+/// The columns of a ring's records.
+#[pyclass(name = "Schema", module = "ringdaq_core", frozen)]
+pub struct PySchema(pub Arc<Schema>);
+
+fn column_kind(dtype: &str, items: usize) -> PyResult<ColumnKind> {
+    match (dtype, items) {
+        ("time", 0) => Ok(ColumnKind::Time),
+        ("bool", 0) => Ok(ColumnKind::Bool),
+        ("string", 0) => Ok(ColumnKind::Text),
+        (name, items) => match Primitive::from_name(name) {
+            Some(primitive) if items == 0 => Ok(ColumnKind::Number(primitive)),
+            Some(primitive) if i32::try_from(items).is_ok() => {
+                Ok(ColumnKind::List(primitive, items))
+            }
+            _ => Err(InvalidError::new_err(format!(
+                "no column of {items} items of {name:?}"
+            ))),
+        },
+    }
+}
+
+fn plain_kind(kind: ColumnKind) -> (&'static str, usize) {
+    match kind {
+        ColumnKind::Time => ("time", 0),
+        ColumnKind::Bool => ("bool", 0),
+        ColumnKind::Text => ("string", 0),
+        ColumnKind::Number(primitive) => (primitive.name(), 0),
+        ColumnKind::List(primitive, items) => (primitive.name(), items),
+    }
+}
+
+#[pymethods]
+impl PySchema {
+    #[new]
+    fn new(columns: Vec<PlainColumn>, metadata: BTreeMap<String, String>) -> PyResult<Self> {
+        let column = |(name, dtype, items, nullable, metadata): PlainColumn| {
+            let kind = column_kind(&dtype, items)?;
+            Ok(Column {
+                name,
+                kind,
+                nullable,
+                metadata,
+            })
+        };
+        let columns = columns
+            .into_iter()
+            .map(column)
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(Self(Arc::new(Schema::new(columns, metadata)?)))
+    }
+
+    #[staticmethod]
+    fn from_message(message: &[u8]) -> PyResult<Self> {
+        Ok(Self(Arc::new(Schema::from_message(message)?)))
+    }
+
+    #[getter]
+    fn message<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.message())
+    }
+
+    #[getter]
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.0.metadata().clone()
+    }
+
+    #[getter]
+    fn columns(&self) -> Vec<PlainColumn> {
+        let plain = |column: &Column| {
+            let (dtype, items) = plain_kind(column.kind);
+            let metadata = column.metadata.clone();
+            (
+                column.name.clone(),
+                dtype.to_owned(),
+                items,
+                column.nullable,
+                metadata,
+            )
+        };
+        self.0.columns().iter().map(plain).collect()
+    }
+
+    fn parse(&self, payload: &Bound<'_, PyAny>) -> PyResult<(u64, Vec<PlainBuffers>)> {
+        let buffer = PyUntypedBuffer::get(payload)?;
+        let batch = Batch::parse(&self.0, bytes_of(&buffer)?)?;
+        let columns = batch.columns.iter().map(|c| {
+            let (validity, offsets, data) = (c.validity, c.offsets, c.data);
+            (
+                c.nulls,
+                validity.at,
+                validity.len,
+                offsets.at,
+                offsets.len,
+                data.at,
+                data.len,
+            )
+        });
+        Ok((batch.rows, columns.collect()))
+    }
+}

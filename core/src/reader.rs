@@ -1,0 +1,305 @@
+//! The reading half of the protocol. It writes nothing and holds nothing.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::RingError;
+use crate::frame::Frame;
+use crate::index::{Entry, read_entry};
+use crate::layout::{
+    CLOSED, FRAME_SIZE, Geometry, NEXT_SEQUENCE_AT, OLDEST_SEQUENCE_AT, READ_TAIL_AT,
+    WRITE_HEAD_AT, WRITER_STATE_AT,
+};
+use crate::memory::Memory;
+use crate::sync::{Ordering, fence};
+
+/// How often a reader looks again when the writer moved between two looks.
+const MAX_TRIES: usize = 1000;
+/// How many positions a reader remembers, to count the rows of an overrun.
+const REMEMBERED: usize = 8;
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// The record's frame.
+    pub frame: Frame,
+    /// File offset of the payload.
+    pub payload_at: usize,
+}
+
+/// How a ring is, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Records ever committed; also the sequence number of the next one.
+    pub next_sequence: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Sequence number of the oldest record left; the next one's if none is left.
+    pub oldest_sequence: u64,
+    /// Bytes between tail and head.
+    pub used_bytes: u64,
+    /// Time of the oldest row left.
+    pub first_nanos: Option<i64>,
+    /// Time of the newest row.
+    pub last_nanos: Option<i64>,
+    /// The writer closed the ring.
+    pub closed: bool,
+}
+
+/// One reader of a ring; threads may share it.
+#[derive(Debug)]
+pub struct Reader<M> {
+    memory: M,
+    geometry: Geometry,
+    /// Pairs of a sequence number and the rows before it.
+    remembered: Mutex<[(u64, u64); REMEMBERED]>,
+}
+
+impl<M: Memory> Reader<M> {
+    /// Begins to read.
+    pub fn new(memory: M, geometry: Geometry) -> Self {
+        let reader = Self {
+            memory,
+            geometry,
+            remembered: Mutex::new([(0, 0); REMEMBERED]),
+        };
+        let next = reader.next_sequence();
+        if let Some(rows) = reader.indexed_rows_before(next) {
+            reader.remember(next, rows);
+        }
+        reader
+    }
+
+    /// The ring's sizes.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The shared bytes.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// The sequence number of the record that will be committed next.
+    pub fn next_sequence(&self) -> u64 {
+        // Acquire: pairs with the release that commits, so every record below is whole.
+        self.memory.load(NEXT_SEQUENCE_AT, Ordering::Acquire)
+    }
+
+    /// The sequence number of the oldest record left.
+    pub fn oldest_sequence(&self) -> u64 {
+        // Relaxed: only a hint where it stands alone; `is_intact` puts a fence before it.
+        self.memory.load(OLDEST_SEQUENCE_AT, Ordering::Relaxed)
+    }
+
+    /// Whether the writer has closed the ring.
+    pub fn is_closed(&self) -> bool {
+        // Acquire: pairs with the release in `close`; a later look at `next_sequence` is final.
+        self.memory.load(WRITER_STATE_AT, Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether everything copied or looked at so far of a record was whole.
+    pub fn is_intact(&self, sequence: u64) -> bool {
+        // Pairs with the release fence of the writer's eviction: had any byte looked at before come
+        // from a newer record, the load below would see that this one is gone.
+        fence(Ordering::Acquire);
+        self.oldest_sequence() <= sequence
+    }
+
+    /// Finds a record and checks its frame.
+    pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
+        let next = self.next_sequence();
+        if sequence >= next {
+            return Err(RingError::NotYetWritten { sequence, next });
+        }
+        let found = self.look_up(sequence);
+        if !self.is_intact(sequence) {
+            return Err(self.overrun(sequence));
+        }
+        let located = found?;
+        self.remember(sequence, located.frame.first_row);
+        Ok(located)
+    }
+
+    /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
+    pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
+        self.memory.copy_out(located.payload_at, into);
+    }
+
+    /// Confirms that a record was whole until now, else says what is lost.
+    pub fn verify(&self, located: &Located) -> Result<(), RingError> {
+        let frame = &located.frame;
+        if !self.is_intact(frame.sequence) {
+            return Err(self.overrun(frame.sequence));
+        }
+        self.remember(frame.sequence + 1, frame.first_row + frame.rows);
+        Ok(())
+    }
+
+    /// Copies a record and confirms that the copy is whole.
+    pub fn read(&self, sequence: u64) -> Result<(Frame, Vec<u8>), RingError> {
+        let located = self.locate(sequence)?;
+        let mut payload = vec![0; located.frame.payload_len as usize];
+        self.copy_payload(&located, &mut payload);
+        self.verify(&located)?;
+        Ok((located.frame, payload))
+    }
+
+    /// The first record whose last time is `time_nanos` or later; the next one if there is none yet.
+    pub fn find(&self, time_nanos: i64) -> Result<u64, RingError> {
+        let mut high = self.next_sequence();
+        let mut low = self.oldest_sequence();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let entry = read_entry(&self.memory, &self.geometry, middle);
+            if !self.is_intact(middle) {
+                low = self.oldest_sequence();
+                continue;
+            }
+            match entry {
+                None => return Err(self.damaged_entry(middle)),
+                Some(entry) if entry.newest_nanos < time_nanos => low = middle + 1,
+                Some(_) => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The ring's counters, consistent with each other.
+    pub fn statistics(&self) -> Result<Statistics, RingError> {
+        for _ in 0..MAX_TRIES {
+            let next_sequence = self.next_sequence();
+            let oldest_sequence = self.oldest_sequence().min(next_sequence);
+            let Some(rows) = self.rows_before(next_sequence) else {
+                continue;
+            };
+            let Some((first_nanos, last_nanos)) = self.time_span(oldest_sequence, next_sequence)?
+            else {
+                continue;
+            };
+            self.remember(next_sequence, rows);
+            return Ok(Statistics {
+                next_sequence,
+                rows,
+                oldest_sequence,
+                used_bytes: self.used_bytes(),
+                first_nanos,
+                last_nanos,
+                closed: self.is_closed(),
+            });
+        }
+        Err(RingError::corrupt(
+            "the ring's counters contradict its index",
+        ))
+    }
+
+    /// What a reader that wanted `sequence` has lost.
+    pub fn overrun(&self, sequence: u64) -> RingError {
+        for _ in 0..MAX_TRIES {
+            let resume_at = self.oldest_sequence();
+            let Some(end) = self.rows_before(resume_at) else {
+                continue;
+            };
+            let begin = self.rows_before(sequence);
+            return RingError::Overrun {
+                lost_records: resume_at.saturating_sub(sequence),
+                lost_rows: begin.and_then(|begin| end.checked_sub(begin)),
+                resume_at,
+            };
+        }
+        RingError::corrupt("the ring's oldest record contradicts its index")
+    }
+
+    /// Rows in all records before one; `None` where neither the index nor this reader knows.
+    pub fn rows_before(&self, sequence: u64) -> Option<u64> {
+        self.indexed_rows_before(sequence)
+            .or_else(|| self.remembered_rows_before(sequence))
+    }
+
+    fn indexed_rows_before(&self, sequence: u64) -> Option<u64> {
+        match sequence.checked_sub(1) {
+            None => Some(0),
+            Some(before) => {
+                read_entry(&self.memory, &self.geometry, before).map(|entry| entry.end_row)
+            }
+        }
+    }
+
+    fn remembered_rows_before(&self, sequence: u64) -> Option<u64> {
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        remembered
+            .iter()
+            .find(|(known, _)| *known == sequence)
+            .map(|(_, rows)| *rows)
+    }
+
+    fn remember(&self, sequence: u64, rows: u64) {
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if remembered[0].0 != sequence {
+            remembered.rotate_right(1);
+            remembered[0] = (sequence, rows);
+        }
+    }
+
+    fn look_up(&self, sequence: u64) -> Result<Located, RingError> {
+        let Entry { offset, .. } = read_entry(&self.memory, &self.geometry, sequence)
+            .ok_or_else(|| self.damaged_entry(sequence))?;
+        let at = self.geometry.data_at(offset);
+        let room = self.geometry.capacity - offset % self.geometry.capacity;
+        if room < FRAME_SIZE as u64 || offset % 8 != 0 {
+            return Err(self.damaged_entry(sequence));
+        }
+        let mut bytes = [0; FRAME_SIZE];
+        self.memory.copy_out(at, &mut bytes);
+        let frame = Frame::from_bytes(&bytes, room)?;
+        if frame.skip || frame.sequence != sequence {
+            return Err(RingError::corrupt(format!(
+                "record {sequence} was looked for; found record {}",
+                frame.sequence
+            )));
+        }
+        Ok(Located {
+            frame,
+            payload_at: at + FRAME_SIZE,
+        })
+    }
+
+    fn damaged_entry(&self, sequence: u64) -> RingError {
+        RingError::corrupt(format!("the ring's index does not know record {sequence}"))
+    }
+
+    /// First and last time of a range of records; the outer `None` if the writer moved meanwhile.
+    #[allow(
+        clippy::type_complexity,
+        reason = "two nested options are what there is to say"
+    )]
+    fn time_span(
+        &self,
+        oldest: u64,
+        next: u64,
+    ) -> Result<Option<(Option<i64>, Option<i64>)>, RingError> {
+        if oldest >= next {
+            return Ok(Some((None, None)));
+        }
+        match (self.locate(oldest), self.locate(next - 1)) {
+            (Ok(first), Ok(last)) => Ok(Some((
+                Some(first.frame.first_nanos),
+                Some(last.frame.last_nanos),
+            ))),
+            (Err(RingError::Overrun { .. }), _) | (_, Err(RingError::Overrun { .. })) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        // Relaxed: a number for people. The tail is read first, so the difference is never negative.
+        let tail = self.memory.load(READ_TAIL_AT, Ordering::Relaxed);
+        let head = self.memory.load(WRITE_HEAD_AT, Ordering::Relaxed);
+        head.saturating_sub(tail).min(self.geometry.capacity)
+    }
+}

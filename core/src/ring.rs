@@ -1,0 +1,340 @@
+//! A ring on disk: the protocol joined with its files, its owner's lock and its bell.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::error::RingError;
+use crate::layout::{Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
+use crate::memory::{Memory, MemoryMut};
+use crate::reader::{Located, Reader, Statistics};
+use crate::region::{Region, WakeFile, coarse_clock_nanos, random_id};
+use crate::wake::{ring_bell, wait_once};
+use crate::writer::{Slot, Stamp, Writer};
+
+/// Only the owner may read or write a ring and its wake file.
+pub const PRIVATE_MODE: u32 = 0o600;
+/// The longest sleep before a reader makes sure that the writer still lives.
+pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// Where the wake file of a ring lies.
+pub fn wake_path(ring: &Path) -> PathBuf {
+    ring.with_extension("wake")
+}
+
+/// The owner of a ring.
+#[derive(Debug)]
+pub struct RingWriter {
+    writer: Writer<Arc<Region>>,
+    wake: WakeFile,
+    constants: Constants,
+    path: PathBuf,
+}
+
+fn temporary_path(path: &Path) -> Result<PathBuf, RingError> {
+    let name = path.file_name().and_then(|n| n.to_str());
+    let name = name.ok_or_else(|| {
+        RingError::Invalid(format!("a ring needs a file name: {}", path.display()))
+    })?;
+    Ok(path.with_file_name(format!(".{name}.{}", std::process::id())))
+}
+
+/// Gives a finished file its name, unless anything is there already.
+fn publish(temporary: &Path, path: &Path) -> Result<(), RingError> {
+    let linked = std::fs::hard_link(temporary, path);
+    let removed = std::fs::remove_file(temporary);
+    linked.map_err(|e| RingError::Io(format!("cannot create {}", path.display()), e))?;
+    removed.map_err(|e| RingError::Io(format!("cannot remove {}", temporary.display()), e))
+}
+
+fn build(
+    temporary: &Path,
+    path: &Path,
+    constants: &Constants,
+    schema: &[u8],
+) -> Result<(Region, WakeFile), RingError> {
+    let geometry = &constants.geometry;
+    let region = Region::create(temporary, geometry.file_size(), PRIVATE_MODE)?;
+    region.lock_as_owner()?;
+    region.copy_in(geometry.schema_offset() as usize, schema);
+    region.copy_in(0, &constants.to_header(std::process::id()));
+    let wake = WakeFile::create(&wake_path(path), PRIVATE_MODE)?;
+    Ok((region, wake))
+}
+
+impl RingWriter {
+    /// Makes a ring at a path where nothing is yet.
+    ///
+    /// It appears under its name only when it is complete. `smallest_record` is the payload of the
+    /// smallest record that will be written; the index is sized for a ring full of those.
+    pub fn create(
+        path: &Path,
+        schema: &[u8],
+        capacity: u64,
+        smallest_payload: u64,
+    ) -> Result<Self, RingError> {
+        let schema_len = schema.len() as u64;
+        if schema_len > MAX_SCHEMA_LEN {
+            return Err(RingError::TooLarge {
+                record: schema_len,
+                capacity: MAX_SCHEMA_LEN,
+            });
+        }
+        let smallest = crate::layout::record_len(smallest_payload, capacity)?;
+        let geometry = Geometry::plan(capacity, smallest, schema_len)?;
+        let schema_crc = crc32fast::hash(schema);
+        let constants = Constants {
+            geometry,
+            generation: random_id()?,
+            schema_crc,
+        };
+        let temporary = temporary_path(path)?;
+        let (region, wake) = match build(&temporary, path, &constants, schema) {
+            Ok(built) => built,
+            Err(error) => {
+                let _ = std::fs::remove_file(&temporary);
+                return Err(error);
+            }
+        };
+        if let Err(error) = publish(&temporary, path) {
+            let _ = std::fs::remove_file(wake_path(path));
+            return Err(error);
+        }
+        let writer = Writer::new(Arc::new(region), geometry);
+        Ok(Self {
+            writer,
+            wake,
+            constants,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the ring lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What never changes in the ring's header.
+    pub fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    /// Makes room for a record, at the cost of the oldest ones.
+    pub fn reserve(&mut self, payload_len: u64) -> Result<Slot, RingError> {
+        self.writer.reserve(payload_len)
+    }
+
+    /// Writes part of a slot's payload.
+    pub fn fill(&self, slot: &Slot, at: usize, bytes: &[u8]) -> Result<(), RingError> {
+        self.writer.fill(slot, at, bytes)
+    }
+
+    /// Publishes a filled slot, wakes who waits for it, and returns its sequence number.
+    pub fn commit(&mut self, slot: Slot, first_nanos: i64, last_nanos: i64, rows: u64) -> u64 {
+        let heartbeat_nanos = coarse_clock_nanos();
+        let stamp = Stamp {
+            first_nanos,
+            last_nanos,
+            rows,
+            heartbeat_nanos,
+        };
+        let sequence = self.writer.commit(slot, stamp);
+        ring_bell(&self.wake);
+        sequence
+    }
+
+    /// Writes a record whose payload is at hand.
+    pub fn append(
+        &mut self,
+        payload: &[u8],
+        first_nanos: i64,
+        last_nanos: i64,
+        rows: u64,
+    ) -> Result<u64, RingError> {
+        let slot = self.reserve(payload.len() as u64)?;
+        self.fill(&slot, 0, payload)?;
+        Ok(self.commit(slot, first_nanos, last_nanos, rows))
+    }
+
+    /// Tells readers that nothing will follow.
+    pub fn close(&mut self) {
+        self.writer.close();
+        ring_bell(&self.wake);
+    }
+
+    /// A reader of the same ring.
+    pub fn reader(&self) -> Result<RingReader, RingError> {
+        RingReader::open(&self.path)
+    }
+}
+
+/// A reader of a ring, with a mapping of its own.
+#[derive(Debug)]
+pub struct RingReader {
+    reader: Reader<Arc<Region>>,
+    constants: Constants,
+    schema: Vec<u8>,
+    path: PathBuf,
+    wake: OnceLock<WakeFile>,
+}
+
+fn read_constants(region: &Region) -> Result<Constants, RingError> {
+    if region.len() < HEADER_SIZE {
+        return Err(RingError::corrupt(format!(
+            "a ring has a header of {HEADER_SIZE} bytes; the file has {}",
+            region.len()
+        )));
+    }
+    let mut header = [0; HEADER_SIZE];
+    region.copy_out(0, &mut header);
+    Constants::from_header(&header, region.len() as u64)
+}
+
+fn read_schema(region: &Region, constants: &Constants) -> Result<Vec<u8>, RingError> {
+    let mut schema = vec![0; constants.geometry.schema_len as usize];
+    region.copy_out(constants.geometry.schema_offset() as usize, &mut schema);
+    let found = crc32fast::hash(&schema);
+    if found != constants.schema_crc {
+        return Err(RingError::corrupt(format!(
+            "the ring's schema should have the checksum {:#010x}; found {found:#010x}",
+            constants.schema_crc
+        )));
+    }
+    Ok(schema)
+}
+
+impl RingReader {
+    /// Maps a ring for reading and checks its header, its sizes and its schema.
+    pub fn open(path: &Path) -> Result<Self, RingError> {
+        let region = Region::open(path, false)?;
+        let constants = read_constants(&region)?;
+        let schema = read_schema(&region, &constants)?;
+        let reader = Reader::new(Arc::new(region), constants.geometry);
+        Ok(Self {
+            reader,
+            constants,
+            schema,
+            path: path.to_owned(),
+            wake: OnceLock::new(),
+        })
+    }
+
+    /// Where the ring lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What never changes in the ring's header.
+    pub fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    /// The Arrow schema message.
+    pub fn schema(&self) -> &[u8] {
+        &self.schema
+    }
+
+    /// The mapping.
+    pub fn region(&self) -> &Arc<Region> {
+        self.reader.memory()
+    }
+
+    /// Finds a record and checks its frame.
+    pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
+        self.region().check_size()?;
+        match self.reader.locate(sequence) {
+            Err(RingError::NotYetWritten { .. }) => self.locate_at_the_end(sequence),
+            found => found,
+        }
+    }
+
+    fn locate_at_the_end(&self, sequence: u64) -> Result<Located, RingError> {
+        let (closed, alive) = (self.reader.is_closed(), self.writer_alive());
+        // A record may have come between the first look and the writer's end.
+        match self.reader.locate(sequence) {
+            Err(RingError::NotYetWritten { .. }) if closed => Err(RingError::EndOfStream),
+            Err(RingError::NotYetWritten { .. }) if !alive => Err(RingError::WriterGone),
+            found => found,
+        }
+    }
+
+    /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
+    pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
+        self.reader.copy_payload(located, into);
+    }
+
+    /// Confirms that a record was whole until now, else says what is lost.
+    pub fn verify(&self, located: &Located) -> Result<(), RingError> {
+        self.reader.verify(located)
+    }
+
+    /// Copies a record and confirms that the copy is whole.
+    pub fn read(&self, sequence: u64) -> Result<(crate::frame::Frame, Vec<u8>), RingError> {
+        let located = self.locate(sequence)?;
+        let mut payload = vec![0; located.frame.payload_len as usize];
+        self.copy_payload(&located, &mut payload);
+        self.verify(&located)?;
+        Ok((located.frame, payload))
+    }
+
+    /// The first record whose last time is `time_nanos` or later.
+    pub fn find(&self, time_nanos: i64) -> Result<u64, RingError> {
+        self.region().check_size()?;
+        self.reader.find(time_nanos)
+    }
+
+    /// The sequence number of the record that will be committed next.
+    pub fn next_sequence(&self) -> u64 {
+        self.reader.next_sequence()
+    }
+
+    /// The sequence number of the oldest record left.
+    pub fn oldest_sequence(&self) -> u64 {
+        self.reader.oldest_sequence()
+    }
+
+    /// Whether the writer has closed the ring.
+    pub fn is_closed(&self) -> bool {
+        self.reader.is_closed()
+    }
+
+    /// Whether the process that writes the ring lives and has not closed it.
+    pub fn writer_alive(&self) -> bool {
+        !self.reader.is_closed() && self.region().is_owned()
+    }
+
+    /// The ring's counters, consistent with each other.
+    pub fn statistics(&self) -> Result<Statistics, RingError> {
+        self.region().check_size()?;
+        self.reader.statistics()
+    }
+
+    /// Sleeps until a record is committed, the writer has ended, or the timeout passes.
+    ///
+    /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
+    /// there is something to find out.
+    pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
+        if self.reader.next_sequence() > sequence || self.reader.is_closed() {
+            return Ok(true);
+        }
+        let due = wait_once(
+            &self.reader,
+            self.bell()?,
+            sequence,
+            timeout.min(LONGEST_SLEEP),
+        );
+        self.region().check_size()?;
+        Ok(due || !self.region().is_owned())
+    }
+
+    fn bell(&self) -> Result<&WakeFile, RingError> {
+        if self.wake.get().is_none() {
+            let opened = WakeFile::open(&wake_path(&self.path))?;
+            let _ = self.wake.set(opened);
+        }
+        let wake = self.wake.get();
+        let wake = wake.ok_or_else(|| RingError::corrupt("the ring's wake file vanished"))?;
+        wake.check_size()?;
+        Ok(wake)
+    }
+}

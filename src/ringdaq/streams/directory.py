@@ -1,0 +1,137 @@
+"""Where a daemon's rings lie: `<stream>.<generation>.ring`, each with a `.wake` beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import ringdaq_core as core
+
+from ringdaq.errors import DaemonUnreachableError, RingSpaceError, StreamError, UnknownStreamError
+from ringdaq.model import check_name
+
+_RING = re.compile(r"(?P<stream>.+)\.(?P<number>\d{8})\.ring")
+_TEMPORARY = re.compile(r"\..+\.\d{8}\.ring\.\d+")
+_TAKEN = re.compile(r"\.?(?P<stream>.+)\.(?P<number>\d{8})\.(ring|wake)(\.\d+)?")
+
+
+class RingDirectory:
+    """The rings of one daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def make(self) -> None:
+        """Make the directory for this user alone, or make sure that nobody else owns it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = os.stat(self.path, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.getuid(), 0):
+            raise StreamError(
+                f"rings need a directory of this user (uid {os.getuid()}), not a link; "
+                f"found one of uid {found.st_uid}: {self.path}"
+            )
+
+    def _names(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return os.listdir(self.path)
+        return []
+
+    def _rings(self) -> list[tuple[str, int, Path]]:
+        matches = (_RING.fullmatch(name) for name in self._names())
+        return sorted(
+            (match["stream"], int(match["number"]), self.path / match[0])
+            for match in matches
+            if match and not match[0].startswith(".")
+        )
+
+    def streams(self) -> list[str]:
+        """The names of all streams."""
+        return sorted({stream for stream, _, _ in self._rings()})
+
+    def generations(self, stream: str) -> list[Path]:
+        """A stream's rings, old to new."""
+        return [path for name, _, path in self._rings() if name == stream]
+
+    def newest(self, stream: str) -> Path:
+        """A stream's newest ring."""
+        found = self.generations(stream)
+        if not found:
+            raise self._unknown(stream)
+        return found[-1]
+
+    def _unknown(self, stream: str) -> UnknownStreamError:
+        streams = self.streams()
+        near = difflib.get_close_matches(stream, streams, n=1)
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            hint = f"there are: {', '.join(streams)}" if streams else "there is none at all"
+        return UnknownStreamError(
+            f"there is no stream {stream!r}; {hint}: {self.path}", stream=stream
+        )
+
+    def next_path(self, stream: str) -> Path:
+        """Where the stream's next generation goes."""
+        check_name(stream, "stream")
+        matches = (_TAKEN.fullmatch(name) for name in self._names())
+        numbers = [int(match["number"]) for match in matches if match and match["stream"] == stream]
+        return self.path / f"{stream}.{max(numbers, default=0) + 1:08d}.ring"
+
+    def check_space(self, wanted_bytes: int) -> None:
+        """Refuse rings that will not fit, before the first one is made."""
+        found = os.statvfs(self.path)
+        free = found.f_bavail * found.f_frsize
+        if wanted_bytes > free:
+            raise RingSpaceError(
+                f"the rings need {wanted_bytes} bytes; {free} are free. "
+                "Make them smaller, make room, or let `ring_directory` name another place: "
+                f"{self.path}"
+            )
+
+    def remove_dead(self, stream: str | None = None, *, keep: int = 0) -> list[Path]:
+        """Remove rings that no living process writes; `keep` of each stream's newest stay."""
+        removed = []
+        for name in [stream] if stream is not None else self.streams():
+            dead = [path for path in self.generations(name) if not core.is_owned(path)]
+            removed += dead[: max(len(dead) - keep, 0)]
+        removed += self._abandoned(stream)
+        for path in removed:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".wake").unlink(missing_ok=True)
+        return removed
+
+    def _abandoned(self, stream: str | None) -> list[Path]:
+        """Rings whose writer died before they were finished."""
+        names = [name for name in self._names() if _TEMPORARY.fullmatch(name)]
+        found = [
+            self.path / name for name in names if stream is None or name.startswith(f".{stream}.")
+        ]
+        return [path for path in found if not core.is_owned(path)]
+
+
+def state_directory() -> Path:
+    """Where the daemon of this user keeps `daemon.json`."""
+    given = os.environ.get("RINGDAQ_STATE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "ringdaq"
+
+
+def running_directory() -> Path:
+    """The ring directory of this user's daemon."""
+    path = state_directory() / "daemon.json"
+    try:
+        return Path(json.loads(path.read_text())["ring_directory"])
+    except FileNotFoundError:
+        raise DaemonUnreachableError(
+            f"a daemon should run and say where its rings are; start one with `ringdaq daemon`, "
+            f"or give the directory: {path}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DaemonUnreachableError(f"the daemon's file is damaged ({error!r}): {path}") from None

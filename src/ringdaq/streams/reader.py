@@ -1,0 +1,262 @@
+"""Reading one generation of a stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
+
+import ringdaq_core as core
+
+from ringdaq.clock import NANOS_PER_SEC
+from ringdaq.errors import (
+    ClosedStreamError,
+    EndOfStreamError,
+    NotYetWrittenError,
+    OverrunError,
+    StreamError,
+)
+from ringdaq.model import StreamSpec
+from ringdaq.streams.failures import CORE_ERRORS, stream_error
+from ringdaq.streams.layout import Layout
+from ringdaq.streams.record import Record
+from ringdaq.streams.statistics import RingStatistics
+from ringdaq.streams.window import Window
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+Start = int | Literal["newest", "oldest"]
+Seen = TypeVar("Seen", Record, Window)
+_TRIES = 1000
+_FOREVER_SECS = 1e9
+
+
+def _stream_name(path: Path) -> str:
+    return path.name.removesuffix(".ring").rpartition(".")[0]
+
+
+class StreamReader:
+    """A reader of one generation; it maps the ring read-only and holds no lock."""
+
+    def __init__(self, reader: core.RingReader, layout: Layout, path: Path) -> None:
+        self._core: core.RingReader | None = reader
+        self._layout = layout
+        self._mapping = reader.mapping()
+        self.path = path
+        self.generation: str = reader.generation
+        self.schema_ipc: bytes = layout.schema.message
+
+    @classmethod
+    def open(cls, path: Path) -> StreamReader:
+        """Map a ring, after checks of its header, its sizes and its schema."""
+        path = Path(path)
+        try:
+            reader = core.RingReader.open(path)
+            layout = Layout.from_message(reader.schema, reader.generation)
+        except CORE_ERRORS as error:
+            raise stream_error(error, _stream_name(path), path) from None
+        return cls(reader, layout, path)
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the stream carries."""
+        return self._layout.spec
+
+    @property
+    def closed(self) -> bool:
+        """Whether this side has closed the reader."""
+        return self._core is None
+
+    @property
+    def writer_alive(self) -> bool:
+        """Whether a living process holds the ring and has not closed it."""
+        return self._open().writer_alive
+
+    @property
+    def mapping(self) -> memoryview:
+        """The bytes of the ring's file, read-only; they change while the writer writes."""
+        return self._mapping
+
+    def statistics(self) -> RingStatistics:
+        """The ring's counters, consistent with each other."""
+        try:
+            return RingStatistics.from_core(self._open().statistics())
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
+
+    def read(self, sequence: int) -> Record:
+        """Copy a record, verified.
+
+        Raises `OverrunError` if it is gone, `NotYetWrittenError` if it is still to come,
+        `EndOfStreamError` or `WriterGoneError` if it never will, `CorruptRecordError` if damaged.
+        """
+        try:
+            frame, payload = self._open().read(sequence)
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
+        except OverflowError:
+            raise self._no_sequence(sequence) from None
+        return Record(self._layout, sequence, frame, payload)
+
+    def latest(self) -> Record | None:
+        """Copy the newest record; `None` if there is none."""
+        reader = self._open()
+        for _ in range(_TRIES):
+            following = reader.next_sequence
+            if following == 0:
+                return None
+            try:
+                return self.read(following - 1)
+            except OverrunError:
+                continue
+        raise StreamError(f"stream {self.spec.name!r} is faster than this reader: {self.path}")
+
+    @overload
+    def view(self, sequence: int | None = None) -> AbstractContextManager[Record]: ...
+    @overload
+    def view(self, *, window_secs: float) -> AbstractContextManager[Window]: ...
+    def view(
+        self, sequence: int | None = None, *, window_secs: float | None = None
+    ) -> AbstractContextManager[Record] | AbstractContextManager[Window]:
+        """Look at a record, or a window of the newest ones, where it lies, without a copy.
+
+        Without a sequence number it is the newest record. Leaving the context raises `OverrunError`
+        if the writer came by meanwhile: then what was seen may be mixed, and is to be thrown away.
+        """
+        if window_secs is not None:
+            window = Window(self._layout, self._backwards(window_secs, self._in_place))
+            return self._verified(window, window[0].sequence if len(window) else 0)
+        wanted = self._newest_sequence() if sequence is None else sequence
+        return self._verified(self._in_place(wanted), wanted)
+
+    @contextmanager
+    def _verified(self, seen: Seen, oldest: int) -> Iterator[Seen]:
+        try:
+            yield seen
+        except Exception as error:
+            # What the writer mixed up must not look like damage.
+            self._verify(oldest, cause=error)
+            raise
+        self._verify(oldest)
+
+    def window(self, seconds: float) -> Window:
+        """Copy the records of the last seconds before the newest row, as far as they are left."""
+        return Window(self._layout, self._backwards(seconds, self.read))
+
+    def find(self, time_nanos: int) -> int:
+        """The first record left whose last time is that late; the next one if there is none yet."""
+        try:
+            return self._open().find(time_nanos)
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
+
+    def wait(self, sequence: int, timeout: float) -> bool:
+        """Sleep until a record is readable, or never will be; False after the timeout in seconds.
+
+        After True, `read` gives the record or the reason why there is none.
+        """
+        try:
+            return self._open().wait(sequence, timeout)
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
+
+    def follow(self, start: Start = "newest", *, timeout: float | None) -> Iterator[Record]:
+        """Read on and on: from the next record to come, the oldest left, or a sequence number.
+
+        Ends when the writer closed the ring, or when nothing came for `timeout` seconds; without a
+        timeout, it waits as long as the writer lives. Raises `OverrunError` if lapped, and
+        `WriterGoneError` after the last record of a dead writer.
+        """
+        return self._follow(self._start(start), timeout)
+
+    def _follow(self, sequence: int, timeout: float | None) -> Iterator[Record]:
+        while self.wait(sequence, _FOREVER_SECS if timeout is None else timeout):
+            try:
+                record = self.read(sequence)
+            except EndOfStreamError:
+                return
+            except NotYetWrittenError:
+                continue
+            yield record
+            sequence += 1
+
+    def _start(self, start: Start) -> int:
+        if start == "newest":
+            return self._open().next_sequence
+        if start == "oldest":
+            return self._open().oldest_sequence
+        return start
+
+    def close(self) -> None:
+        """Let go of the ring; the mapping goes with the last view of it."""
+        self._core = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> core.RingReader:
+        if self._core is None:
+            raise ClosedStreamError(
+                f"this reader of stream {self.spec.name!r} is closed: {self.path}",
+                stream=self.spec.name,
+            )
+        return self._core
+
+    def _error(self, error: Exception) -> StreamError:
+        return stream_error(error, self.spec.name, self.path)
+
+    def _no_sequence(self, sequence: int) -> StreamError:
+        return StreamError(
+            f"stream {self.spec.name!r}: a sequence number is 0 to 2**64 - 1; found {sequence}",
+            stream=self.spec.name,
+        )
+
+    def _newest_sequence(self) -> int:
+        following = self._open().next_sequence
+        if following == 0:
+            self.read(0)
+        return max(following - 1, 0)
+
+    def _in_place(self, sequence: int) -> Record:
+        try:
+            frame, at, length = self._open().locate(sequence)
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
+        except OverflowError:
+            raise self._no_sequence(sequence) from None
+        return Record(self._layout, sequence, frame, self._mapping[at : at + length])
+
+    def _backwards(self, seconds: float, take: Callable[[int], Record]) -> list[Record]:
+        """Records from the newest back, so that being lapped only shortens the window."""
+        following = self._open().next_sequence
+        records: deque[Record] = deque()
+        with suppress(OverrunError):
+            for sequence in range(following - 1, self._since(following, seconds) - 1, -1):
+                records.appendleft(take(sequence))
+        return list(records)
+
+    def _since(self, following: int, seconds: float) -> int:
+        if following == 0:
+            return 0
+        newest = self._in_place(following - 1)
+        return self.find(newest.last_nanos - round(seconds * NANOS_PER_SEC))
+
+    def _verify(self, sequence: int, *, cause: Exception | None = None) -> None:
+        try:
+            self._open().verify(sequence)
+        except core.OverrunError as error:
+            raise self._error(error) from cause
+        except core.CoreError:
+            return

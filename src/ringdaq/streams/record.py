@@ -1,0 +1,211 @@
+"""One record: rows of a stream, as numpy, Arrow or bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ringdaq_core as core
+
+from ringdaq.clock import NANOS_PER_SEC
+from ringdaq.errors import CorruptRecordError, StreamError
+from ringdaq.model import TIME, StreamSpec
+from ringdaq.streams.layout import Layout, pyarrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Buffers = tuple[int, int, int, int, int, int, int]
+_MAX_INT64 = np.iinfo(np.int64).max
+
+
+class Record:
+    """Rows of a stream that were committed together.
+
+    A record of `read`, `latest`, `window` or `follow` owns its bytes.
+    One of `view` lies in shared memory, and is only to be trusted after the view was left.
+    """
+
+    def __init__(
+        self, layout: Layout, sequence: int, frame: tuple[int, int, int, int], payload: Any
+    ) -> None:
+        self._layout = layout
+        self.sequence: int = sequence
+        self.rows, self.first_nanos, self.last_nanos, self.first_row = frame
+        self.payload: bytes | memoryview = payload
+
+    def __repr__(self) -> str:
+        return (
+            f"<Record {self.sequence} of {self.spec.name!r}: {self.rows} rows, "
+            f"{self.first_nanos} to {self.last_nanos} ns>"
+        )
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the stream carries."""
+        return self._layout.spec
+
+    @property
+    def generation(self) -> str:
+        """Id of the ring that the record lay in, "" if it came from elsewhere."""
+        return self._layout.generation
+
+    @cached_property
+    def _buffers(self) -> list[Buffers]:
+        try:
+            rows, buffers = self._layout.schema.parse(self.payload)
+        except core.CorruptError as error:
+            raise CorruptRecordError(
+                f"record {self.sequence} of stream {self.spec.name!r}: {error}",
+                stream=self.spec.name,
+            ) from None
+        if rows != self.rows:
+            raise CorruptRecordError(
+                f"record {self.sequence} of stream {self.spec.name!r} should have "
+                f"{self.rows} rows; found {rows}",
+                stream=self.spec.name,
+            )
+        return buffers
+
+    def columns(self) -> dict[str, Array]:
+        """The rows by column, without a copy where numpy has the type.
+
+        Kind `rows`: `time` (int64 ns) and each channel.
+        Kind `samples`: `samples`, [rows, channels].
+        Kind `frames`: `time`, the images [rows, height, width], each other channel.
+        Text comes as objects, `None` where it is missing; what a number is where it is missing
+        means nothing (`masks` says where): NaN for floats, 0 for others.
+        """
+        columns = zip(self._layout.columns, self._buffers, strict=True)
+        return {
+            column[0]: self._column(column[0], column[1], column[2], buffers)
+            for column, buffers in columns
+        }
+
+    def _column(self, name: str, dtype: str, items: int, buffers: Buffers) -> Array:
+        at, length = buffers[5:]
+        if dtype == "string":
+            return self._texts(buffers)
+        if dtype == "bool":
+            return self._bits(at, length).view(np.bool_)
+        kind = np.dtype(np.int64 if dtype == "time" else dtype)
+        values = np.frombuffer(self.payload, kind, self.rows * max(items, 1), at)
+        return values.reshape(self.rows, *self._layout.shapes[name]) if items else values
+
+    def _bits(self, at: int, length: int) -> NDArray[np.uint8]:
+        packed = np.frombuffer(self.payload, np.uint8, length, at)
+        return np.unpackbits(packed, count=self.rows, bitorder="little")
+
+    def _texts(self, buffers: Buffers) -> Array:
+        _, _, _, offsets_at, offsets_len, at, length = buffers
+        ends = np.frombuffer(self.payload, np.int32, offsets_len // 4, offsets_at).tolist()
+        data = bytes(memoryview(self.payload)[at : at + length])
+        texts = np.empty(self.rows, dtype=object)
+        try:
+            for row in range(self.rows):
+                texts[row] = data[ends[row] : ends[row + 1]].decode()
+        except UnicodeDecodeError as error:
+            raise CorruptRecordError(
+                f"record {self.sequence} of stream {self.spec.name!r} holds a damaged text: "
+                f"{error}",
+                stream=self.spec.name,
+            ) from None
+        missing = self._missing(buffers)
+        if missing is not None:
+            texts[missing] = None
+        return texts
+
+    def _missing(self, buffers: Buffers) -> NDArray[np.bool_] | None:
+        nulls, at, length = buffers[:3]
+        return self._bits(at, length) == 0 if nulls else None
+
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        """For each column with missing values: True where one is missing."""
+        named = zip(self._layout.columns, self._buffers, strict=True)
+        found = ((column[0], self._missing(buffers)) for column, buffers in named)
+        return {name: missing for name, missing in found if missing is not None}
+
+    def times(self) -> NDArray[np.int64]:
+        """Each row's time in ns since the epoch; for samples, exact from first time and rate."""
+        if self.spec.kind == "samples":
+            return sample_times(self.spec, self.first_nanos, self.rows)
+        return self.columns()[TIME]
+
+    def to_numpy(self) -> dict[str, Array]:
+        """The same as `columns`."""
+        return self.columns()
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """The rows as pyarrow has them, without a copy."""
+        arrow = pyarrow()
+        # pyarrow believes a message's numbers; this checks them first.
+        self._buffers  # noqa: B018
+        return arrow.ipc.read_record_batch(arrow.py_buffer(self.payload), self._layout.arrow_schema)
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        found: tuple[object, object] = self.to_arrow().__arrow_c_array__(requested_schema)
+        return found
+
+    def __arrow_c_schema__(self) -> object:
+        return self._layout.arrow_schema.__arrow_c_schema__()
+
+
+def sample_nanos(spec: StreamSpec, row: int) -> int:
+    """Time of a row after the first one of its record, in ns, rounded down."""
+    rate = spec.sample_rate
+    if rate is None:
+        raise StreamError(f"stream {spec.name!r} has no sample rate", stream=spec.name)
+    return row * NANOS_PER_SEC * rate.denominator // rate.numerator
+
+
+def sample_times(spec: StreamSpec, first_nanos: int, rows: int) -> NDArray[np.int64]:
+    """The times of rows that follow each other at the stream's rate, in ns."""
+    rate = spec.sample_rate
+    if rate is None or rows * NANOS_PER_SEC * rate.denominator > _MAX_INT64:
+        times = [first_nanos + sample_nanos(spec, row) for row in range(rows)]
+        return np.array(times, np.int64)
+    steps = np.arange(rows, dtype=np.int64) * (NANOS_PER_SEC * rate.denominator)
+    return steps // rate.numerator + first_nanos
+
+
+_layouts: OrderedDict[int, tuple[StreamSpec, Layout]] = OrderedDict()
+_MAX_LAYOUTS = 64
+
+
+def _layout_of(spec: StreamSpec) -> Layout:
+    """The spec's layout, remembered for the specs used last (a spec cannot be hashed)."""
+    found = _layouts.get(id(spec))
+    if found is not None:
+        return found[1]
+    layout = Layout.from_spec(spec)
+    _layouts[id(spec)] = (spec, layout)
+    if len(_layouts) > _MAX_LAYOUTS:
+        _layouts.popitem(last=False)
+    return layout
+
+
+def decode(
+    spec: StreamSpec,
+    payload: bytes | bytearray | memoryview,
+    *,
+    sequence: int = 0,
+    first_nanos: int = 0,
+    last_nanos: int = 0,
+    first_row: int = 0,
+) -> Record:
+    """Make a record of a payload that was kept elsewhere; the payload is not copied."""
+    layout = _layout_of(spec)
+    try:
+        rows, _ = layout.schema.parse(payload)
+    except core.CorruptError as error:
+        raise CorruptRecordError(
+            f"record {sequence} of stream {spec.name!r}: {error}", stream=spec.name
+        ) from None
+    return Record(layout, sequence, (rows, first_nanos, last_nanos, first_row), payload)
