@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
-from ringdaq.errors import CorruptRecordError, NotYetWrittenError, OverrunError, StreamError
+from ringdaq.errors import CorruptRecordError, OverrunError, StreamError
 from ringdaq.recorder.accounts import Account
 from ringdaq.recorder.description import Source
 from ringdaq.recorder.entries import Body, RecordEntry
-from ringdaq.streams import StreamReader
+from ringdaq.streams import RingStatistics, StreamReader
+
+log = logging.getLogger(__name__)
 
 LAPPED = "lapped"
 CORRUPT = "corrupt record"
-UNACCOUNTED = "rows of lost records"
 RING_GONE = "ring gone"
 
 
@@ -35,8 +37,6 @@ class RingFollower:
         self.source = source
         self._reader: StreamReader | None = None
         self._gone = False
-        # A corrupt record does not tell its rows; they are found out from the ring's own count.
-        self._suspect = False
 
     @property
     def schema_ipc(self) -> bytes:
@@ -58,22 +58,32 @@ class RingFollower:
             self._reader = reader
         return self._reader
 
-    def writer_gone(self) -> bool:
-        """Whether nothing more can come."""
+    def _statistics(self) -> RingStatistics | None:
+        """The ring's counters; `None` when the ring is gone, or too damaged to be followed."""
         reader = self._attach()
         if reader is None:
-            return True
-        statistics = reader.statistics()
-        return statistics.closed or not statistics.writer_alive
+            return None
+        try:
+            return reader.statistics()
+        except CorruptRecordError as error:
+            log.error("the ring cannot be followed any more: %s: %s", error, self.source.path)
+            self._gone = True
+            self.close()
+            return None
+
+    def writer_gone(self) -> bool:
+        """Whether nothing more can come."""
+        statistics = self._statistics()
+        return statistics is None or statistics.closed or not statistics.writer_alive
 
     def produced_rows(self, account: Account) -> int:
         """Rows the stream has produced since the recording's start, as far as can be known."""
         if self.source.produced_rows is not None:
             return self.source.produced_rows
-        reader = self._attach()
-        if reader is None:
+        statistics = self._statistics()
+        if statistics is None:
             return account.next_row
-        return max(account.next_row, int(reader.statistics().rows) - self.source.start_rows)
+        return max(account.next_row, statistics.rows - self.source.start_rows)
 
     def finished(self, account: Account) -> bool:
         """Whether the books have reached the source's end."""
@@ -82,10 +92,9 @@ class RingFollower:
 
     def freeze(self, account: Account) -> None:
         """Let the source end here: with what its ring holds now."""
-        reader = self._attach()
+        statistics = self._statistics()
         end, rows = account.next_sequence, account.next_row
-        if reader is not None:
-            statistics = reader.statistics()
+        if statistics is not None:
             end = max(end, statistics.next_sequence)
             rows = max(rows, statistics.rows - self.source.start_rows)
         self.source = replace(self.source, end_sequence=end, end_rows=self.source.start_rows + rows)
@@ -100,45 +109,38 @@ class RingFollower:
     def drain(self, account: Account, limit_bytes: int) -> Drained:
         """Read what has come since the books were written, at most about `limit_bytes`."""
         drained = Drained([], account.copy())
-        reader = self._attach()
-        if reader is None:
+        self.settle(account)
+        reader, statistics = self._attach(), self._statistics()
+        if reader is None or statistics is None:
             self._declare_rest(drained)
             return drained
-        self.settle(account)
-        statistics = reader.statistics()
-        stop = statistics.next_sequence
-        if self.source.end_sequence is not None:
-            stop = min(stop, self.source.end_sequence)
-        self._read(reader, drained, stop, limit_bytes)
-        if self.finished(drained.account):
-            self._reconcile(drained, self.source.produced_rows)
-        elif self._suspect and drained.account.next_sequence == statistics.next_sequence:
-            self._reconcile(drained, statistics.rows - self.source.start_rows)
-            self._suspect = False
+        end, stop = self.source.end_sequence, statistics.next_sequence
+        self._read(reader, drained, stop if end is None else min(stop, end), limit_bytes)
         return drained
 
     def _read(self, reader: StreamReader, drained: Drained, stop: int, limit_bytes: int) -> None:
-        account, taken = drained.account, 0
-        while account.next_sequence < stop:
+        account, taken, reason = drained.account, 0, LAPPED
+        sequence = account.next_sequence
+        while sequence < stop:
             if taken >= limit_bytes:
                 drained.full = True
                 return
             try:
-                record = reader.read(account.next_sequence)
+                record = reader.read(sequence)
             except OverrunError as error:
-                self._lose_lapped(drained, error)
+                sequence, reason = error.resume_at, LAPPED
                 continue
-            except NotYetWrittenError:
-                return
             except CorruptRecordError:
-                self._suspect = True
-                self._lose(drained, account.next_sequence + 1, 0, CORRUPT)
+                sequence, reason = sequence + 1, CORRUPT
                 continue
+            first_row = record.first_row - self.source.start_rows
+            if sequence > account.next_sequence:
+                self._lose(drained, sequence, first_row, reason)
             drained.bodies.append(
                 RecordEntry(
                     self.index,
-                    record.sequence,
-                    account.next_row,
+                    sequence,
+                    first_row,
                     record.rows,
                     record.first_nanos,
                     record.last_nanos,
@@ -147,37 +149,33 @@ class RingFollower:
             )
             account.add_record(record.rows)
             taken += len(record.payload)
+            sequence += 1
+        if sequence > account.next_sequence:
+            self._lose_to_end(drained, sequence, reason)
 
-    def _lose(self, drained: Drained, resume_at: int, rows: int, reason: str) -> None:
-        records = resume_at - drained.account.next_sequence
-        gap = drained.account.gap(self.index, records, rows, reason)
-        drained.account.add_gap(gap)
+    def _lose(self, drained: Drained, sequence: int, row: int, reason: str) -> None:
+        """Declare everything before a record and a row as lost."""
+        account = drained.account
+        gap = account.gap(
+            self.index, sequence - account.next_sequence, row - account.next_row, reason
+        )
+        account.add_gap(gap)
         drained.bodies.append(gap)
 
-    def _lose_lapped(self, drained: Drained, error: OverrunError) -> None:
-        end, produced = self.source.end_sequence, self.source.produced_rows
-        if end is not None and produced is not None and error.resume_at >= end:
-            self._lose(drained, end, produced - drained.account.next_row, LAPPED)
-        else:
-            self._lose(drained, error.resume_at, error.lost_rows, LAPPED)
+    def _lose_to_end(self, drained: Drained, sequence: int, reason: str) -> None:
+        """Nothing whole follows the loss: it is declared once it is known to reach the end.
 
-    def _reconcile(self, drained: Drained, produced_rows: int | None) -> None:
-        """Declare rows that the ring counted and nobody has seen: those of corrupt records."""
-        if produced_rows is None:
-            return
-        missing = produced_rows - drained.account.next_row
-        if missing > 0:
-            self._lose(drained, drained.account.next_sequence, missing, UNACCOUNTED)
+        Before that its rows are not known; the next record will tell them.
+        """
+        end, produced = self.source.end_sequence, self.source.produced_rows
+        if end is not None and produced is not None and sequence >= end:
+            self._lose(drained, end, produced, reason)
 
     def _declare_rest(self, drained: Drained) -> None:
         """The ring is gone: all that was not read is lost, as far as its extent is known."""
-        end = self.source.end_sequence
-        produced = self.source.produced_rows
-        if end is None or produced is None:
-            return
-        rows = produced - drained.account.next_row
-        if end > drained.account.next_sequence or rows > 0:
-            self._lose(drained, max(end, drained.account.next_sequence), max(rows, 0), RING_GONE)
+        end, produced = self.source.end_sequence, self.source.produced_rows
+        if end is not None and produced is not None and end > drained.account.next_sequence:
+            self._lose(drained, end, produced, RING_GONE)
 
     def close(self) -> None:
         """Let go of the ring."""

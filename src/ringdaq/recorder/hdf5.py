@@ -88,6 +88,9 @@ def fields(
 def plain_field(parent: Any, name: str, value: object, unit: str | None = None) -> Any:
     """A value of any plain type: numbers and texts as they are, lists and maps as JSON."""
     link = link_name(name, parent)
+    if isinstance(value, Mapping) and set(value) == {"value", "unit"}:
+        held: Mapping[str, Any] = value
+        value, unit = held["value"], str(held["unit"])
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         value = str(value)
     if isinstance(value, str | bool | int | float | np.generic):

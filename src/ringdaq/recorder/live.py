@@ -114,10 +114,9 @@ class LiveFile:
         group = StreamGroup(self._entry, name, spec, "NXcollection" if is_events else None)
         self.groups[name] = group
         column = next(iter(group.columns.values())).dataset.name
-        link = "value" if spec.kind == "rows" else "data"
-        tree.link_stream(self._entry, spec.instrument, column, link)
-        if spec.kind == "rows" and len(spec.channels) == 1 and link not in group.group:
-            group.group[link] = hdf5.h5py_module().SoftLink(column)
+        tree.link_stream(self._entry, spec, column)
+        if spec.kind == "rows" and len(spec.channels) == 1 and "value" not in group.group:
+            group.group["value"] = hdf5.h5py_module().SoftLink(column)
         return group
 
     def _add_instruments(self, description: Mapping[str, Any]) -> None:

@@ -28,15 +28,15 @@ def resume(directory: Path) -> Resumed | None:
     reader = JournalReader(directory)
     headers = reader.headers()
     for place in range(len(headers) - 1, -1, -1):
-        found = _read(reader, headers[place][1].first_entry, from_start=place == 0)
+        found = _read(reader, headers[place][1].first_entry)
         if found is not None:
             _settle(headers[-1][0], reader.damage)
             return found
     return None
 
 
-def _read(reader: JournalReader, start: int, *, from_start: bool) -> Resumed | None:
-    ledger = Ledger(checked=from_start)
+def _read(reader: JournalReader, start: int) -> Resumed | None:
+    ledger = Ledger(checked=start == 0)
     number = start - 1
     for entry in reader.entries(start):
         ledger.take(entry.body)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ringdaq import __version__
+from ringdaq.model import StreamSpec
 from ringdaq.recorder import hdf5
 
 LAYOUT = 1
@@ -19,6 +20,8 @@ NX_CLASSES = (
     ("Readable", "NXsensor"),
     ("SampleProducer", "NXsensor"),
 )
+# What an instrument can do that the description does not name, but whose stream is recorded.
+CAPABILITIES = {"frames": ("FrameProducer",), "samples": ("SampleProducer",)}
 TOLD = frozenset({
     "recording_id", "run_id", "directory", "file", "title", "user", "started_nanos", "script",
     "rig", "versions", "instruments", "streams", "end",
@@ -109,12 +112,15 @@ def build_instrument(root: Any, instrument: Mapping[str, Any]) -> Any:
     made.attrs["name"] = hdf5.text(instrument["name"])
     hdf5.field(made, "name", str(instrument["name"]))
     hdf5.field(made, "description", str(instrument.get("driver") or ""))
-    unit = instrument.get("unit")
-    if unit:
-        made.attrs["unit"] = hdf5.text(unit)
+    unit = hdf5.text(instrument.get("unit") or "")
+    made.attrs["unit"] = unit
     settings = instrument.get("settings") or {}
-    hdf5.fields(hdf5.group(made, "settings", "NXcollection"), settings, instrument.get("units"))
+    hdf5.fields(hdf5.group(made, "settings", "NXcollection"), settings)
     hdf5.group(made, "settings_after", "NXcollection")
+    limits = hdf5.group(made, "limits", "NXcollection")
+    for quantity, ends in (instrument.get("limits") or {}).items():
+        limit = limits.create_dataset(hdf5.link_name(str(quantity), limits), data=list(ends))
+        limit.attrs["units"] = unit
     return made
 
 
@@ -131,10 +137,22 @@ def instrument_group(entry: Any, name: str) -> Any:
     return None
 
 
-def link_stream(entry: Any, instrument: str, target: str, link: str) -> None:
+def link_stream(entry: Any, spec: StreamSpec, target: str) -> None:
     """Let an instrument's group point to what it measured; the first stream wins."""
-    made = instrument_group(entry, instrument)
-    if made is not None and link not in made:
+    if not spec.instrument:
+        return
+    made = instrument_group(entry, spec.instrument)
+    if made is None:
+        made = build_instrument(
+            entry["instrument"],
+            {
+                "name": spec.instrument,
+                "simulated": spec.simulated,
+                "capabilities": CAPABILITIES.get(spec.kind, ()),
+            },
+        )
+    link = "value" if spec.kind == "rows" else "data"
+    if link not in made:
         made[link] = hdf5.h5py_module().SoftLink(target)
 
 
