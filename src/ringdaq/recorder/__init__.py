@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ringdaq.recorder.inspect import describe_file
-    from ringdaq.recorder.recover import RecoveryReport, recover
+    from ringdaq.recorder.contents import describe_file
+    from ringdaq.recorder.rebuild import RecoveryReport, recover
     from ringdaq.recorder.scan import Damage
 
 __all__ = ["Damage", "RecoveryReport", "describe_file", "recover"]
 
 _HOMES = {
     "Damage": "scan",
-    "RecoveryReport": "recover",
-    "describe_file": "inspect",
-    "recover": "recover",
+    "RecoveryReport": "rebuild",
+    "describe_file": "contents",
+    "recover": "rebuild",
 }
 
 

@@ -1,0 +1,204 @@
+"""The recorder's process, killed, stopped, left alone: nothing is lost in silence or doubled."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from recorder_stand import Stand, Writer, wait_until
+
+from ringdaq.recorder import describe_file, recover
+
+pytestmark = pytest.mark.slow
+
+KILLS = 10
+RATE = 10_000
+STREAM = "fast"
+
+
+@pytest.fixture
+def stand(tmp_path):
+    # A socket's path must be short.
+    directory = Path(tempfile.mkdtemp(prefix="ringdaq-"))
+    made = Stand(directory)
+    yield made
+    made.close()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def start_writer(ring_directory):
+    writers = []
+
+    def start(**options):
+        writers.append(Writer(ring_directory, **options))
+        return writers[-1]
+
+    yield start
+    for writer in writers:
+        writer.kill()
+
+
+def check_law(report):
+    for counters in report["streams"].values():
+        assert counters["produced_rows"] == counters["durable_rows"] + counters["gap_rows"]
+
+
+def read_plainly(path):
+    """What a reader finds that never heard of ringdaq: the rows it may rely on, their values."""
+    with h5py.File(path) as file:
+        group = file["entry"][STREAM]
+        rows = int(group.attrs["durable_rows"])
+        return rows, group["n"][:rows], group["value"][:rows]
+
+
+def check_flushed(path):
+    rows, n, value = read_plainly(path)
+    assert len(n) == len(value) == rows
+    np.testing.assert_array_equal(n, np.arange(rows))
+    np.testing.assert_array_equal(value, np.arange(rows) * 0.5)
+    return rows
+
+
+def test_ten_kills_at_ten_thousand_rows_a_second_lose_nothing_and_double_nothing(
+    stand, start_writer
+):
+    chance = random.Random(5)
+    writer = start_writer(rate=RATE, total=70_000, capacity_bytes=64 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    writer.go()
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.05, 0.6))  # the moment of the kill is what is random
+        stand.kill_recorder()
+        if file.exists():
+            check_flushed(file)
+        stand.start_recorder()
+    writer.wait()
+    stand.end("run", [writer.reader])
+    report = stand.wait_sealed("run")
+    counters = report["streams"][STREAM]
+    assert counters["produced_rows"] == counters["durable_rows"] == counters["durable_records"]
+    assert counters["produced_rows"] == writer.total
+    assert (counters["gap_rows"], counters["gaps"]) == (0, 0)
+    assert check_flushed(file) == writer.total
+    found = describe_file(file)
+    assert (found["state"], found["sealed"], found["lost_rows"]) == ("completed", True, 0)
+
+
+def test_a_plain_reader_sees_right_rows_while_the_file_grows(stand, start_writer):
+    writer = start_writer(rate=RATE, total=20_000, capacity_bytes=32 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    writer.go()
+    wait_until(file.exists, "the file")
+    tries, failures, seen = 0, 0, set()
+    while len(seen) < 6:
+        tries += 1
+        try:
+            seen.add(check_flushed(file))
+        except (OSError, RuntimeError, KeyError):
+            failures += 1  # a flush was under way
+        assert failures <= 5 + tries // 10
+        assert tries < 5000
+    writer.wait()
+    stand.end("run", [writer.reader])
+    check_law(stand.wait_sealed("run"))
+    assert check_flushed(file) == writer.total
+
+
+def test_a_lapped_recorder_declares_exactly_what_it_lost(stand, start_writer):
+    writer = start_writer(rate=100_000, total=40_000, capacity_bytes=2 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    wait_until(file.exists, "the file")
+    stand.recorder.send_signal(signal.SIGSTOP)
+    writer.go()
+    writer.wait()
+    stand.recorder.send_signal(signal.SIGCONT)
+    stand.end("run", [writer.reader])
+    report = stand.wait_sealed("run")
+    check_law(report)
+    counters = report["streams"][STREAM]
+    assert counters["produced_rows"] == writer.total
+    assert counters["gap_rows"] > 0
+    found = describe_file(file)
+    assert found["lost_rows"] == counters["gap_rows"] == sum(g["rows"] for g in found["gaps"])
+    with h5py.File(file) as opened:
+        kept = opened["entry"][STREAM]["n"][:]
+    lost = {
+        n
+        for g in found["gaps"]
+        for n in range(g["first_sequence"], g["first_sequence"] + g["records"])
+    }
+    assert set(kept) | lost == set(range(writer.total))
+    assert len(kept) + len(lost) == writer.total
+
+
+def test_without_a_daemon_the_rings_are_drained_and_the_file_sealed(stand, start_writer):
+    writer = start_writer(rate=RATE, total=3_000, capacity_bytes=8 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    writer.go()
+    wait_until(file.exists, "the file")
+    stand.hang_up()
+    writer.wait()
+    writer.process.kill()
+    assert stand.recorder.wait(30) == 0
+    found = describe_file(file)
+    assert (found["state"], found["sealed"]) == ("interrupted", True)
+    assert check_flushed(file) == writer.total
+
+
+def test_a_recording_that_nobody_finished_is_finished_at_the_next_start(stand, start_writer):
+    writer = start_writer(rate=RATE, total=3_000, capacity_bytes=8 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    writer.go()
+    writer.wait()
+    stand.kill_recorder()
+    writer.process.kill()
+    stand.recordings.clear()
+    stand.start_recorder()
+    check_law(stand.wait_sealed("run"))
+    assert check_flushed(file) == writer.total
+    assert describe_file(file)["state"] == "interrupted"
+
+
+def test_damage_to_the_journal_is_found_and_never_read_as_data(stand, start_writer, tmp_path):
+    writer = start_writer(rate=RATE, total=2_000, capacity_bytes=8 << 20)
+    stand.start_recorder()
+    stand.open("run", [writer.reader])
+    writer.go()
+    writer.wait()
+    stand.end("run", [writer.reader])
+    stand.wait_sealed("run")
+    journal = stand.data / "journals" / "run"
+    whole = recover(journal, output=tmp_path / "whole.h5")
+    assert whole.damage == []
+    (segment,) = journal.glob("segment-*.journal")
+    data = bytearray(segment.read_bytes())
+    chance = random.Random(7)
+    for _ in range(20):
+        place = chance.randrange(1000, len(data))
+        data[place] ^= 0xFF
+    segment.write_bytes(data)
+    report = recover(journal, output=tmp_path / "damaged.h5")
+    assert report.damage
+    check_law({"streams": report.streams})
+    counters = report.streams[STREAM]
+    assert counters["produced_rows"] == writer.total
+    assert 0 < counters["gap_rows"] <= 20 * 2
+    with h5py.File(tmp_path / "damaged.h5") as file:
+        group = file["entry"][STREAM]
+        kept, value = group["n"][:], group["value"][:]
+    assert len(kept) == counters["durable_rows"]
+    np.testing.assert_array_equal(value, kept * 0.5)
+    assert np.all(np.diff(kept) > 0)
