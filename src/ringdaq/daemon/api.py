@@ -244,7 +244,7 @@ class Api:
         limit: int = 100,
     ) -> list[dict[str, Any]]:
         del peer
-        return self._runs.list(script_id, state, bounded(limit))
+        return self._runs.listed(script_id, state, bounded(limit))
 
     # --- streams, recorder, gateway
 

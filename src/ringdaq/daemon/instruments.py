@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -288,7 +288,7 @@ class InstrumentHost:
             self._motion.close()
 
 
-_SPECIAL = {
+_SPECIAL: dict[str, Callable[..., Any]] = {
     "move_abs": InstrumentHost._move_abs,
     "move_rel": InstrumentHost._move_rel,
     "wait_settled": InstrumentHost._wait_settled,

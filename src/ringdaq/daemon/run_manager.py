@@ -151,11 +151,12 @@ class RunManager:
         self._retire(run)
 
     def _retire(self, run: Run) -> None:
+        # First stored, then forgotten: whoever asks in between must not see an older state.
+        self._store.save_run(run.status())
         with self._lock:
             self._active.pop(run.run_id, None)
             if self._desk.enabled:
                 self._sealing[run.run_id] = run
-        self._store.save_run(run.status())
         self.note_recording(run.run_id)
 
     def note_recording(self, run_id: str) -> None:
@@ -164,9 +165,11 @@ class RunManager:
         if report is None or report["state"] in ("recording", "waiting"):
             return
         with self._lock:
-            run = self._sealing.pop(run_id, None)
+            run = self._sealing.get(run_id)
         if run is not None:
             self._store.save_run(run.status())
+            with self._lock:
+                self._sealing.pop(run_id, None)
 
     # --- from outside
 
@@ -194,7 +197,7 @@ class RunManager:
             run.stop(force=force, user=user)
         return self.status(run_id)
 
-    def list(self, script_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
+    def listed(self, script_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
         """Runs, newest first, those that go on with their live status."""
         if state is not None and state not in set(RunState):
             raise BadRequestError(

@@ -58,7 +58,8 @@ class Run:
         self.hosts = dict(hosts)
         self._script, self._parameters, self._user = dict(script), dict(parameters), user
         self._publisher, self._desk, self._audit = publisher, desk, audit
-        self._state, self._error = RunState.PENDING, None
+        self._state = RunState.PENDING
+        self._error: dict[str, object] | None = None
         self._created, self._started, self._ended = now_nanos(), 0, 0
         self._stop = threading.Event()
         self._line = 0

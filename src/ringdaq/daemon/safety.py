@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from ringdaq.errors import LimitError
+from ringdaq.instruments import Movable
 
 SAFE_DEADLINE_SECS = 2.0
 
@@ -63,9 +64,11 @@ class HasSafeState(Protocol):
     def make_safe(self) -> None: ...
 
 
-def _make_safe(instrument: HasSafeState, outcome: dict[str, str]) -> None:
+def _make_safe(instrument: HasSafeState, deadline_secs: float, outcome: dict[str, str]) -> None:
     try:
         instrument.make_safe()
+        if isinstance(instrument, Movable):  # what brakes is not safe before it rests
+            instrument.wait_settled(deadline_secs)
         outcome[instrument.name] = "safe"
     except Exception as error:
         outcome[instrument.name] = f"{type(error).__name__}: {error}"
@@ -84,7 +87,7 @@ def make_all_safe(
         outcome[instrument.name] = f"no answer within {deadline_secs:g} s"
         thread = threading.Thread(
             target=_make_safe,
-            args=(instrument, outcome),
+            args=(instrument, deadline_secs, outcome),
             name=f"safe-{instrument.name}",
             daemon=True,
         )

@@ -3,11 +3,12 @@
 From the child:
 
 - `{"id", "method": "verb" | "emit" | "sleep", "params": [...]}`, answered by
-  `{"id", "result"}`, `{"id", "error"}`, or `{"id", "stop": True}` where a stop came first
-- `{"event": "line" | "output" | "limit" | "done", ...}`
+  `{"id", "result"}`, `{"id", "error"}`, or `{"id", "stop": True, "error"}` where a stop
+  came first
+- `{"event": "output", "data"}`, `{"event": "limit", "error"}`, `{"event": "done", ...}`
 
-Each may carry `line`, `progress` (0 to 1), and `closing` when the script is tidying up.
-From the parent, once, `{"event": "start", ...}`, and `{"event": "stop", "reason"}`.
+A request carries `closing` when the script is tidying up.
+From the parent come one `{"event": "start", ...}`, and `{"event": "stop", "error"}`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ _CHUNK = 1 << 16
 
 def plain(value: object) -> object:
     """What msgpack does not know: numpy's numbers and arrays become Python's."""
+    if isinstance(value, int):
+        raise TypeError(
+            f"a whole number must fit in 64 bits; found one of {value.bit_length()} bits"
+        )
     to_list = getattr(value, "tolist", None)
     if to_list is None:
         raise TypeError(f"a {type(value).__name__!r} is not a plain value")
@@ -44,6 +49,8 @@ class Wire:
         self._sock = sock
         self._sending = threading.Lock()
         self._received = bytearray()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message.
@@ -71,7 +78,7 @@ class Wire:
 
     def waiting(self) -> bool:
         """Whether `receive` would return at once, or nearly."""
-        return bool(self._received or select.select([self._sock], [], [], 0)[0])
+        return bool(self._received or self._poll.poll(0))
 
     def _whole(self) -> Message | None:
         buffer = self._received
