@@ -50,7 +50,7 @@ class DaemonConfig(Section):
     data_directory: FilePath | None = None
     """Where recordings go; without it the user's data directory."""
     ring_capacity_bytes: Size = 4 * MIB
-    """Of each stream that has no `[stream.NAME]` of its own."""
+    """Of each stream of rows that has no `[stream.NAME]` of its own."""
     grpc_port: Annotated[int, Field(ge=0, le=65535)] = 50051
     """Of the gateway; 0 takes any free one."""
     gateway: bool = True

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ringdaq.config import parse_rig
@@ -171,3 +173,10 @@ def test_capabilities_are_protocols_too():
     assert isinstance(registry.get("stage"), Movable)
     assert isinstance(registry.get("stage"), Safe)
     assert not isinstance(registry.get("stage"), Readable)
+
+
+def test_the_page_of_capabilities_names_every_verb():
+    page = (Path(__file__).parents[3] / "docs/reference/capabilities.md").read_text()
+    for capability, verbs in VERBS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{capability}` |")]
+        assert all(f"`{verb}(" in row for verb in verbs)

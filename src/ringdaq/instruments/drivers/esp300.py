@@ -24,9 +24,11 @@ class Esp300Options(Section):
     port: Annotated[str, Field(min_length=1)]
     """The serial port, best as `/dev/serial/by-id/...`."""
     axis: Annotated[int, Field(ge=1, le=3)]
+    """1, 2 or 3."""
     unit: Literal["mm", "um", "in", "deg", "rad", "mrad", "urad"] = "mm"
     """What the controller must be set to for this axis."""
     baud_rate: Literal[9600, 19200, 38400, 57600, 115200] = 19200
+    """In bits per second; the device leaves its maker with 19200."""
     rtscts: bool = True
     """The handshake that the device wants; false only for lines that have none."""
     deadline_secs: Annotated[float, Field(gt=0, le=10)] = 1.0

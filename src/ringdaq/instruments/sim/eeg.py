@@ -28,7 +28,9 @@ class EegOptions(Section):
     """Options of `simulated.eeg`."""
 
     channels: Annotated[int, Field(ge=1, le=1024)] = 32
+    """The first 32 have names of the 10-20 system."""
     rate_hz: Annotated[float, Field(gt=0, le=100_000)] = 4000.0
+    """Samples per second, kept exactly."""
     dtype: Literal["float32", "int32"] = "float32"
     """`float32`: microvolts. `int32`: codes of a 24-bit converter, with their scale."""
     line_hz: Literal[50, 60] = 50
@@ -40,6 +42,7 @@ class EegOptions(Section):
     block_secs: Annotated[float, Field(gt=0, le=1)] = 0.025
     """How long a block is; its samples are seen when its last one is taken."""
     seed: int = 0
+    """The same seed gives the same samples."""
 
 
 class SimulatedEeg:

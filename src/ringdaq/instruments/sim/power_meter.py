@@ -25,6 +25,7 @@ class PowerMeterOptions(Section):
     """Options of `simulated.power_meter`."""
 
     mode: Mode = "realistic"
+    """`instant`: no time passes. `realistic`: finite speed. `chaos`: finite speed, with faults."""
     follows: str | None = None
     """The stage over which the peak lies; without one the meter sits on the peak."""
     centre: float = 0.0
@@ -42,7 +43,9 @@ class PowerMeterOptions(Section):
     integration_secs: Positive = 0.01
     """How long a reading takes."""
     seed: int = 0
+    """The same seed gives the same noise."""
     faults: FaultOptions | None = None
+    """What goes wrong in mode `chaos`; see `[instrument.options.faults]`."""
 
 
 class SimulatedPowerMeter:

@@ -21,7 +21,9 @@ class StageOptions(Section):
     """Options of `simulated.stage`."""
 
     mode: Mode = "realistic"
+    """`instant`: no time passes. `realistic`: finite speed. `chaos`: finite speed, with faults."""
     unit: str = "mm"
+    """Of positions and limits."""
     velocity: Positive = 10.0
     """In units per second."""
     acceleration: Positive = 100.0
@@ -35,6 +37,7 @@ class StageOptions(Section):
     settle_secs: Annotated[float, Field(ge=0)] = 0.05
     """From the end of a motion to rest."""
     faults: FaultOptions | None = None
+    """What goes wrong in mode `chaos`; see `[instrument.options.faults]`."""
 
 
 class SimulatedStage:
