@@ -100,7 +100,9 @@ class Follower(threading.Thread):
             if self._sequence < before.next_sequence:
                 self._read(before.next_sequence)
             elif before.closed or not before.writer_alive:
-                return True
+                # What was written between the count and the end is seen by a second look.
+                if self._sequence >= self._reader.statistics().next_sequence:
+                    return True
             else:
                 self._reader.wait(self._sequence, WAIT_SECS)
         return False
@@ -168,12 +170,8 @@ class RingHub:
 
     async def check(self, wish: Wish) -> None:
         """Refuse a wish that the streams there are cannot fulfil."""
-        specs = await asyncio.to_thread(self._newest_specs)
-        wish.check(specs)
-
-    def _newest_specs(self) -> list[StreamSpec]:
-        with self._lock:
-            return [self._spec(path) for path in self._newest().values()]
+        rings = await asyncio.to_thread(self._newest)
+        wish.check([await asyncio.to_thread(_read_spec, path) for path in rings.values()])
 
     @asynccontextmanager
     async def subscribed(self, subscriber: Subscriber) -> AsyncIterator[None]:
@@ -222,8 +220,7 @@ class RingHub:
     def _spec(self, path: Path) -> StreamSpec:
         spec = self._specs.get(path)
         if spec is None:
-            with StreamReader.open(path) as reader:
-                spec = self._specs[path] = reader.spec
+            spec = self._specs[path] = _read_spec(path)
         return spec
 
     def _scan(self) -> None:
@@ -266,6 +263,11 @@ class RingHub:
         with self._lock:
             if self._followers.get(follower.stream) is follower:
                 del self._followers[follower.stream]
+
+
+def _read_spec(path: Path) -> StreamSpec:
+    with StreamReader.open(path) as reader:
+        return reader.spec
 
 
 def unknown_stream(name: str, specs: Iterable[StreamSpec]) -> UnknownStreamError:
