@@ -1,0 +1,73 @@
+"""The contract: its generated code is current, its style is kept, and nothing old breaks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringdaq.client import calls
+from ringdaq.model import RunState, StreamKind
+from ringdaq.v1 import control_pb2, data_pb2, instruments_pb2, types_pb2
+
+ROOT = Path(__file__).parents[2]
+FILES = (control_pb2.DESCRIPTOR, instruments_pb2.DESCRIPTOR, data_pb2.DESCRIPTOR)
+# What the daemon's users were promised by name.
+PROMISED = {
+    "UploadScript", "StartScript", "StopScript", "GetScriptStatus", "StreamStatus",
+    "StreamMeasurements", "ListScripts", "ListExecutions", "GetDaemonInfo",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", [["generate.py", "--check"], ["lint.py"]])
+def test_the_checks_pass(check: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *check], cwd=ROOT / "proto", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_promised_methods_are_there() -> None:
+    [service] = control_pb2.DESCRIPTOR.services_by_name.values()
+    assert {method.name for method in service.methods} >= PROMISED
+
+
+def test_every_state_of_a_run_has_its_number() -> None:
+    names = {
+        name.removeprefix("RUN_STATE_").lower()
+        for name in types_pb2.RunState.DESCRIPTOR.values_by_name
+    }
+    assert names == {*RunState, "unspecified"}
+
+
+def test_every_kind_of_stream_has_its_number() -> None:
+    names = {
+        name.removeprefix("STREAM_KIND_").lower()
+        for name in types_pb2.StreamKind.DESCRIPTOR.values_by_name
+    }
+    assert names == {*StreamKind.__args__, "unspecified"}
+
+
+def test_success_is_no_field() -> None:
+    for file in (types_pb2.DESCRIPTOR, *FILES):
+        for message in file.message_types_by_name.values():
+            assert not {"success", "ok", "error_message"} & set(message.fields_by_name)
+
+
+def test_the_clients_know_every_method() -> None:
+    paths = {
+        f"/{service.full_name}/{method.name}"
+        for file in FILES
+        for service in file.services_by_name.values()
+        for method in service.methods
+    }
+    made = [
+        calls.upload("", None, None), calls.start("s", None, None), calls.stop("r", False),
+        calls.status("r"), calls.watch("r", None), calls.runs(None, None, 1), calls.scripts(),
+        calls.info(), calls.system(None), calls.stream(None, None, None), calls.instruments(),
+        calls.call("i", "v", [], {}, "", 1.0), calls.read("i"), calls.panic(), calls.streams(),
+        calls.move("i", 0.0, relative=False, timeout=1.0, key=""), calls.batches("s", None),
+    ]  # fmt: skip
+    assert {call.path for call in made} == paths
