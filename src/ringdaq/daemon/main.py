@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from ringdaq.config import Rig
@@ -18,7 +19,7 @@ from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
-from ringdaq.daemon.sources import Poller, Producer, SourceThread
+from ringdaq.daemon.sources import Poller, Producer, SourceThread, Sweeper
 from ringdaq.daemon.state import (
     StateDirectory,
     default_data_directory,
@@ -31,6 +32,7 @@ from ringdaq.daemon.workers import Worker
 from ringdaq.errors import RecordingError, ServiceError
 from ringdaq.instruments import Registry, build_instruments
 from ringdaq.model import StreamSpec
+from ringdaq.streams import StreamWriter
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class Daemon:
         self._store = Store(state.database)
         self._audit = Audit(self._store)
         self._publisher = Publisher(rig, private_directory(rings))
-        self._publisher.rings.remove_dead()
+        self._sources.append(Sweeper(self._publisher.rings))
         self._registry = build_instruments(rig)
         self._hosts = self._make_hosts(self._registry)
         self._open_streams()
@@ -109,7 +111,7 @@ class Daemon:
             specs.extend(entry.instrument.stream_specs())
         return specs
 
-    def _connect(self, host: InstrumentHost, sinks: dict[str, object]) -> None:
+    def _connect(self, host: InstrumentHost, sinks: Mapping[str, StreamWriter]) -> None:
         entry = host.entry
         if entry.instrument is None:
             return

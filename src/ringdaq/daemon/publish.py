@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
-from ringdaq.errors import StreamError
+from ringdaq.errors import RingSpaceError, StreamError
 from ringdaq.model import StreamSpec
 from ringdaq.streams import RingDirectory, StreamWriter
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MINUTES = 5.0
 FRAMES_IN_RING = 32
@@ -55,8 +59,17 @@ class Publisher:
         self._live: dict[str, float | int | bool | str] = {}
 
     def check_space(self, specs: list[StreamSpec]) -> None:
-        """Refuse a rig whose rings do not fit, before the first of them is made."""
-        self.rings.check_space(sum(ring_bytes(spec, self._rig) for spec in specs))
+        """Refuse a rig whose rings do not fit, before the first of them is made.
+
+        Rings that an earlier daemon left are given up only where their room is needed.
+        """
+        wanted = sum(ring_bytes(spec, self._rig) for spec in specs)
+        try:
+            self.rings.check_space(wanted)
+        except RingSpaceError:
+            removed = self.rings.remove_dead()
+            log.warning("%d old rings were removed to make room", len(removed))
+            self.rings.check_space(wanted)
 
     def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
         """Make a ring for a stream; a stream that is open already gets a new generation."""
@@ -116,6 +129,9 @@ class Publisher:
         ]
 
     def close(self) -> None:
-        """Close every ring in good order."""
+        """Close every ring in good order and give its memory back; whoever reads may finish."""
         for writer in self.writers():
             self.forget(writer.spec.name)
+        self.rings.remove_dead()
+        with contextlib.suppress(OSError):  # others keep something there
+            self.rings.path.rmdir()

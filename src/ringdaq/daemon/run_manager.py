@@ -87,6 +87,7 @@ class RunManager:
             script=stored,
             parameters=parameters,
             hosts=granted,
+            rig_hosts=self._hosts.values(),
             user=user,
             limits=self._limits(),
             modules=tuple(self._rig.scripts.modules),
@@ -162,14 +163,16 @@ class RunManager:
     def note_recording(self, run_id: str) -> None:
         """The recorder has reported: keep what it said once the file is finished."""
         report = self._desk.status(run_id)
-        if report is None or report["state"] in ("recording", "waiting"):
+        if run_id in self._active or report is None or report["state"] in ("recording", "waiting"):
             return
         with self._lock:
             run = self._sealing.get(run_id)
-        if run is not None:
-            self._store.save_run(run.status())
-            with self._lock:
-                self._sealing.pop(run_id, None)
+        if run is None:  # a run of an earlier daemon, whose file is finished now
+            self._store.save_run(self._store.run(run_id) | {"recording": report})
+            return
+        self._store.save_run(run.status())
+        with self._lock:
+            self._sealing.pop(run_id, None)
 
     # --- from outside
 

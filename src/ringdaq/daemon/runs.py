@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -47,6 +47,7 @@ class Run:
         script: Mapping[str, Any],
         parameters: Mapping[str, Any],
         hosts: Mapping[str, InstrumentHost],
+        rig_hosts: Collection[InstrumentHost],
         user: str,
         limits: Limits,
         modules: tuple[str, ...],
@@ -56,6 +57,7 @@ class Run:
     ) -> None:
         self.run_id = new_run_id()
         self.hosts = dict(hosts)
+        self._rig_hosts = rig_hosts
         self._script, self._parameters, self._user = dict(script), dict(parameters), user
         self._publisher, self._desk, self._audit = publisher, desk, audit
         self._state = RunState.PENDING
@@ -144,9 +146,12 @@ class Run:
                 "hash": self._script["hash"],
                 "parameters": self._parameters,
             },
-            instruments=[h.describe() | {"settings": h.settings()} for h in self.hosts.values()],
+            instruments=self._describe_instruments(),
             writers=[w for w in self._publisher.writers() if not w.spec.name.startswith("run.")],
         )
+
+    def _describe_instruments(self) -> list[dict[str, Any]]:
+        return [host.describe() | {"settings": self._settings(host)} for host in self._rig_hosts]
 
     def _record_ring(self, writer: Any) -> None:
         self._desk.add_stream(self.run_id, writer)
@@ -186,7 +191,7 @@ class Run:
             "state": outcome.state.value,
             "error": outcome.error,
             "ended_nanos": self._ended,
-            "settings": {name: self._settings(host) for name, host in self.hosts.items()},
+            "settings": {host.name: self._settings(host) for host in self._rig_hosts},
             "counters": {w.spec.name: w.statistics()._asdict() for w in self._publisher.writers()},
         }
         self._desk.close(self.run_id, end)

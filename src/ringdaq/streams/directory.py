@@ -97,13 +97,21 @@ class RingDirectory:
         """Remove rings that no living process writes; `keep` of each stream's newest stay."""
         removed = []
         for name in [stream] if stream is not None else self.streams():
-            dead = [path for path in self.generations(name) if not core.is_owned(path)]
+            dead = self.dead(name)
             removed += dead[: max(len(dead) - keep, 0)]
         removed += self._abandoned(stream)
         for path in removed:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".wake").unlink(missing_ok=True)
+            self.remove(path)
         return removed
+
+    def dead(self, stream: str) -> list[Path]:
+        """A stream's rings that no living process writes, old to new."""
+        return [path for path in self.generations(stream) if not core.is_owned(path)]
+
+    def remove(self, path: Path) -> None:
+        """Remove one ring; whoever has it mapped keeps what it sees."""
+        path.unlink(missing_ok=True)
+        path.with_suffix(".wake").unlink(missing_ok=True)
 
     def _abandoned(self, stream: str | None) -> list[Path]:
         """Rings whose writer died before they were finished."""
