@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The first interpreter that runs and is new enough; a shim of an inactive version fails here.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml $(shell find core/src -name '*.rs' 2>/dev/null)
+CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
 .PHONY: help setup gen gen-check lint format test test-fast test-core soak bench demo lock clean
@@ -52,10 +52,10 @@ lint: setup gen-check ## style, types, import rules, core, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	cd core && $(CURDIR)/$(PY) -m mypy.stubtest ringdaq_core --concise
+	cd core && $(CURDIR)/$(PY) -m mypy.stubtest ringdaq_core --concise --allowlist stubtest-allow.txt
 	$(PY) proto/lint.py
 	cargo fmt --manifest-path core/Cargo.toml --check
-	cargo clippy --manifest-path core/Cargo.toml --locked --all-targets --quiet -- -D warnings
+	cargo clippy --manifest-path core/Cargo.toml --locked --all-targets --features python --quiet -- -D warnings
 
 format: $(STAMPS)/deps ## put Python and Rust into the house style
 	$(BIN)/ruff check --fix --quiet . || true

@@ -59,6 +59,11 @@ pub mod ring;
 #[cfg(all(feature = "python", not(loom)))]
 mod python;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod model_tests;
+
 pub use error::RingError;
 #[cfg(not(loom))]
 pub use ring::{RingReader, RingWriter};

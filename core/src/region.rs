@@ -364,25 +364,25 @@ impl WakeFile {
 }
 
 impl Bell for WakeFile {
-    fn flag(&self) -> &AtomicU32 {
+    fn word(&self) -> &AtomicU32 {
         self.0.check_range(0, 4);
         // SAFETY: in bounds, aligned, alive as long as `self`, and only ever used as an atomic.
         unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().cast()) }
     }
 
-    fn sleep(&self, timeout: Duration) {
+    fn sleep(&self, value: u32, timeout: Duration) {
         let limit = libc::timespec {
             tv_sec: timeout.as_secs().min(1 << 30) as libc::time_t,
             tv_nsec: timeout.subsec_nanos() as libc::c_long,
         };
-        // SAFETY: the flag is a mapped, aligned word, and `limit` outlives the call. The operation
+        // SAFETY: the bell is a mapped, aligned word, and `limit` outlives the call. The operation
         // has no PRIVATE flag, as the sleepers are in other processes.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
-                self.flag().as_ptr(),
+                self.word().as_ptr(),
                 libc::FUTEX_WAIT,
-                1u32,
+                value,
                 &raw const limit,
             );
         }
@@ -393,7 +393,7 @@ impl Bell for WakeFile {
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
-                self.flag().as_ptr(),
+                self.word().as_ptr(),
                 libc::FUTEX_WAKE,
                 i32::MAX,
             );
