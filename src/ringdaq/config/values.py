@@ -1,5 +1,6 @@
 """Values as people write them in a rig file: sizes, bounds, names, paths."""
 
+import builtins
 import keyword
 import math
 import re
@@ -14,9 +15,10 @@ _UNITS = {
 }  # fmt: skip
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*")
 
-# What a script sees beside its instruments; an instrument of that name would hide it.
+# What a script has beside its instruments, which one of that name would hide; and `run`, whose
+# streams are the runs' own.
 RESERVED_NAMES = frozenset(
-    {"sleep", "emit", "progress", "print", "parameters", "log", "main", "ringdaq"}
+    {"sleep", "emit", "progress", "parameters", "log", "main", "ringdaq", "run", *dir(builtins)}
 )
 
 
@@ -71,8 +73,8 @@ def check_instrument_name(value: str) -> str:
         )
     if value.startswith("_") or len(value) > 60 or value in RESERVED_NAMES:
         raise ValueError(
-            f"an instrument's name must not begin with '_', be longer than 60 characters or hide "
-            f"one of {', '.join(sorted(RESERVED_NAMES))}; found {value!r}"
+            f"an instrument's name must not begin with '_', be longer than 60 characters, or hide "
+            f"what every script has, such as sleep, emit, print or range; found {value!r}"
         )
     return value
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -274,3 +276,18 @@ def test_model_queues_errors():
 
 def test_model_takes_several_commands_on_a_line():
     assert Esp300Model().answer("1MO;1MO?;1TP?") == ["1", "0.000000"]
+
+
+def test_the_simulator_is_a_program_too():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringdaq.testing.esp300"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = process.stdout.readline().strip()
+        registry = build_instruments(rig_for(port, deadline_secs=5.0))
+        assert registry.get("axis1").position() == 0.0
+        registry.close()
+    finally:
+        process.terminate()
+        process.stdout.close()
+    assert process.wait(30) == 0
