@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ringdaq.cli.exit_codes import FAILED, OK
-from ringdaq.cli.follow import ending
+from ringdaq.cli.follow import ending, rows_of
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters, remote_options
 from ringdaq.cli.output import data, data_json, plain, say, table
 from ringdaq.cli.progress import describe, open_display
@@ -89,9 +89,13 @@ def status(daemon: Any, run: str, as_json: bool) -> None:
     if as_json:
         data_json(found)
         return
+    recording = found.pop("recording")
     for key, value in found.items():
         if value not in (None, "", [], {}):
             data(f"{key}: {value}")
+    if recording is not None:
+        data(f"file: {recording['file']} ({recording['state']})")
+        data(table(["stream", "rows", "gaps"], rows_of(recording)))
 
 
 @client.command()

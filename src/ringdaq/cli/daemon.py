@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--private",
     is_flag=True,
     hidden=True,
-    help="Keep the rings in a directory of their own, and remove it in the end.",
+    help="Keep the rings in a directory of their own; remove them and the state in the end.",
 )
 @click.option("--verbose", is_flag=True, help="Log details too.")
 def daemon(
@@ -72,6 +72,8 @@ def daemon(
         run_daemon(_changed(loaded, {**changes, "ring_directory": rings}), state)
     finally:
         shutil.rmtree(rings, ignore_errors=True)
+    # Also by whoever started this, unless that was killed.
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def _changed(rig: Rig, changes: dict[str, Any]) -> Rig:

@@ -127,8 +127,9 @@ def ending(status: Status) -> str:
     """One line: the state, the line, and what went wrong."""
     words = f"run {status['run_id']} {status['state']}"
     if status.get("error"):
-        line = f" at line {status['current_line']}" if status["current_line"] else ""
-        words += f"{line}: {_message(status['error'])}"
+        message, line = _message(status["error"]), f"line {status['current_line']}"
+        told = line in message or not status["current_line"]
+        words += f": {message}" if told else f" at {line}: {message}"
     return words
 
 

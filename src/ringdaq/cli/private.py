@@ -66,9 +66,10 @@ class PrivateDaemon:
         raise click.exceptions.Exit(process.returncode if process.returncode > 0 else 1)
 
     def _last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        errors = [line for line in lines if line.startswith("error:")]
-        return "\n".join(errors or lines[-5:]) or "the daemon ended without a word"
+        text = self.log.read_text(errors="replace").strip()
+        _, found, error = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
+        last = f"error: {error}" if found else "\n".join(text.splitlines()[-5:])
+        return last or "the daemon ended without a word"
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringdaq.cli.root import root
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_daemon lives beside the tests
 
 
 @pytest.fixture

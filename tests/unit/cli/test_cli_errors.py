@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_daemon import serving
+from canned_daemon import serving
 
 from ringdaq.cli.exit_codes import EXIT_CODES, MEANINGS, exit_code
 from ringdaq.errors import LimitError, RingdaqError, error_classes

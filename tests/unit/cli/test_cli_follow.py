@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from fake_daemon import serving
+from canned_daemon import serving
 
 from ringdaq.cli.follow import Output, exit_code_of, follow, report
 from ringdaq.cli.local import find_daemon

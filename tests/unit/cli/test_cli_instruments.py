@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fake_daemon import serving
+from canned_daemon import serving
 
 STAGE = {
     "name": "stage",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_daemon import serving
+from canned_daemon import serving
 
 from ringdaq.cli.streams import rows_of
 from ringdaq.model import Channel, StreamSpec
