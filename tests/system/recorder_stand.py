@@ -18,7 +18,7 @@ from ringdaq.streams import StreamReader
 
 STARTED_NANOS = 1_700_000_000_000_000_000
 
-# Writes rows (value = 0.5 n, n), one record each, at a steady rate; says when it is done, and waits.
+# Writes rows (value = 0.5 n, n), one record each, at a steady rate; says when done, and waits.
 WRITER = """
 import sys, time
 from pathlib import Path

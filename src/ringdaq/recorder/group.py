@@ -18,7 +18,6 @@ from ringdaq.recorder.tables import Counters
 MISSING = "missing"
 PENDING_BYTES = 8 << 20
 COUNTERS = tuple(Counters.__dataclass_fields__)
-NX_CLASSES = {"rows": "NXlog", "samples": "NXdata", "frames": "NXdata"}
 
 
 class Column:
@@ -59,15 +58,15 @@ class Column:
 class StreamGroup:
     """All generations of one stream that fit together, written batch by batch."""
 
-    def __init__(
-        self, entry: Any, name: str, spec: StreamSpec, nx_class: str | None = None
-    ) -> None:
+    def __init__(self, group: Any, spec: StreamSpec) -> None:
+        """Fill an empty HDF5 group with the datasets of a stream."""
         self.spec = spec
+        self.group = group
         self.rows = 0
         """Rows written, all generations together."""
         self.pending_bytes = 0
         self._pending: list[tuple[StreamSpec, list[RecordEntry]]] = []
-        self.group = hdf5.group(entry, name, nx_class or NX_CLASSES[spec.kind], **_attributes(spec))
+        group.attrs.update(_attributes(spec))
         self._time = hdf5.growing(self.group, TIME, np.int64)
         self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
         self._masks = (

@@ -27,7 +27,7 @@ from ringdaq.recorder.group import StreamGroup
 from ringdaq.recorder.plot import DefaultPlot
 from ringdaq.recorder.tables import Counters, GapRow, GapTable, LossTable
 
-EVENTS = "events"
+NX_CLASSES = {"rows": "NXlog", "samples": "NXdata", "frames": "NXdata"}
 DRAFT_SUFFIX = ".draft"
 
 
@@ -109,9 +109,12 @@ class LiveFile:
         self._of_index[opened.index] = group
 
     def _make_group(self, spec: StreamSpec) -> StreamGroup:
-        is_events = spec.name == self._run_stream
-        name = hdf5.link_name(EVENTS if is_events else spec.name, self._entry)
-        group = StreamGroup(self._entry, name, spec, "NXcollection" if is_events else None)
+        if spec.name == self._run_stream and tree.EVENTS not in self.groups:
+            name, made = tree.EVENTS, self._entry[tree.EVENTS]
+        else:
+            name = hdf5.link_name(spec.name, self._entry)
+            made = hdf5.group(self._entry, name, NX_CLASSES[spec.kind])
+        group = StreamGroup(made, spec)
         self.groups[name] = group
         column = next(iter(group.columns.values())).dataset.name
         tree.link_stream(self._entry, spec, column)

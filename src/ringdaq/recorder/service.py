@@ -20,8 +20,8 @@ from ringdaq import __version__
 from ringdaq.control import ControlClient
 from ringdaq.errors import RecordingError, RingdaqError
 from ringdaq.recorder.description import Description, parse_description
-from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.rebuild import find_description
+from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.reports import CALL_SECS, Reporter
 from ringdaq.recorder.seal import unsealed
 

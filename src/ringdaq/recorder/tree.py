@@ -13,6 +13,7 @@ from ringdaq.model import StreamSpec
 from ringdaq.recorder import hdf5
 
 LAYOUT = 1
+EVENTS = "events"
 # In the order in which they decide what an instrument is to NeXus.
 NX_CLASSES = (
     ("FrameProducer", "NXdetector"),
@@ -66,6 +67,9 @@ def _build_entry(entry: Any, description: Mapping[str, Any], started: str) -> No
     _build_instruments(entry, description.get("instruments") or [])
     hdf5.group(entry, "data", "NXdata")
     hdf5.group(entry, "end", "NXcollection")
+    # A run emits its first row at any time; a group added to the entry later would put all others
+    # at risk if a kill came right then.
+    hdf5.group(entry, EVENTS, "NXcollection")
 
 
 def _build_process(entry: Any, script: Mapping[str, Any] | None, started: str) -> None:
