@@ -1,6 +1,6 @@
-"""Generate the Python code of the gRPC contract into `src/ringdaq/v1`.
+"""Generate the Python code of the gRPC contract into `src/ringdaq/v1`, and its reference page.
 
-With `--check`, generate it elsewhere and say which files differ from those in the tree.
+With `--check`, generate both elsewhere and say which files differ from those in the tree.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import reference
 
 PROTO = Path(__file__).resolve().parent
 PACKAGE = Path("ringdaq", "v1")
@@ -54,10 +56,12 @@ def check() -> int:
         (Path(directory) / PACKAGE).mkdir(parents=True)
         generate(Path(directory))
         stale = differing(Path(directory))
+    if not reference.PAGE.exists() or reference.PAGE.read_text() != reference.page():
+        stale.append(reference.PAGE.name)
     if not stale:
         return 0
     names = ", ".join(stale)
-    sys.stderr.write(f"the generated code is out of date; run 'make gen': {names}\n")
+    sys.stderr.write(f"what is generated is out of date; run 'make gen': {names}\n")
     return 1
 
 
@@ -69,6 +73,7 @@ def main() -> int:
     shutil.rmtree(TARGET / PACKAGE, ignore_errors=True)
     (TARGET / PACKAGE).mkdir()
     generate(TARGET)
+    reference.PAGE.write_text(reference.page())
     return 0
 
 
