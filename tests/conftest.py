@@ -32,6 +32,7 @@ mode = "{mode}"
 name = "camera"
 driver = "simulated.camera"
 simulated = true
+{camera}
 [instrument.options]
 mode = "instant"
 follows = "stage"
@@ -63,7 +64,7 @@ def ring_directory():
 def write_rig(tmp_path, ring_directory):
     """Writes a rig file: stage, camera, power meter, and what the test adds."""
 
-    def write(*, gateway=False, recorder=True, mode="instant", more=""):
+    def write(*, gateway=False, recorder=True, mode="instant", camera="", more=""):
         path = tmp_path / "rig.toml"
         path.write_text(
             RIG.format(
@@ -71,6 +72,7 @@ def write_rig(tmp_path, ring_directory):
                 recorder=str(recorder).lower(),
                 rings=ring_directory,
                 mode=mode,
+                camera=camera,
                 more=more,
             )
         )

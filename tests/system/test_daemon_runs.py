@@ -9,6 +9,7 @@ import pytest
 from ringdaq.errors import (
     GrantError,
     InstrumentBusyError,
+    LimitError,
     ScriptRejectedError,
     UnknownInstrumentError,
 )
@@ -91,6 +92,18 @@ def test_a_move_beyond_limits_fails_the_run_and_moves_nothing(daemon, move, word
     assert status["current_line"] == 2
     value = daemon.control().call("instruments.call", {"instrument": "stage", "verb": "position"})
     assert value["value"] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", [{"args": [5.0]}, {"kwargs": {"seconds": 5.0}}])
+def test_a_limit_holds_however_the_value_is_given(start_daemon, how):
+    daemon = start_daemon(recorder=False, camera="limits = { exposure = [0.0, 1.0] }")
+    control = daemon.control()
+    request = {"instrument": "camera", "verb": "set_exposure", **how}
+    before = control.call("instruments.call", {"instrument": "camera", "verb": "get_exposure"})
+    with pytest.raises(LimitError, match="exposure must lie within 0 to 1 s"):
+        control.call("instruments.call", request)
+    after = control.call("instruments.call", {"instrument": "camera", "verb": "get_exposure"})
+    assert after == before
 
 
 def test_a_script_may_catch_a_refused_move_by_its_name(daemon):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.publish import Publisher
-from ringdaq.daemon.safety import LIMITED, check_limit, check_number
+from ringdaq.daemon.safety import LIMITED, UNITS, check_limit, check_number
 from ringdaq.daemon.workers import Worker
 from ringdaq.errors import (
     InstrumentBusyError,
@@ -150,19 +151,34 @@ class InstrumentHost:
 
     def _plain(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         """A verb that is one call on the link's thread; a limited quantity is checked first."""
-        quantity = LIMITED.get(verb)
-        if quantity is not None and args:
-            args = (self._within_limits(quantity, args[0]), *args[1:])
         method = getattr(self.entry.instrument, verb)
-        result = self._on_link(lambda: method(*args, **kwargs), what=verb)
-        if quantity is not None:
-            self._last[quantity] = args[0]
+        quantity = LIMITED.get(verb)
+        if quantity is None:
+            return self._on_link(lambda: method(*args, **kwargs), what=verb)
+        value = self._within_limits(quantity, self._only_argument(method, verb, args, kwargs))
+        result = self._on_link(lambda: method(value), what=verb)
+        self._last[quantity] = value
         return result
+
+    def _only_argument(self, method: Any, verb: str, args: Any, kwargs: Any) -> Any:
+        """The quantity that a verb sets, given by place or by name."""
+        try:
+            (value,) = inspect.signature(method).bind(*args, **kwargs).arguments.values()
+        except (TypeError, ValueError) as error:
+            raise InstrumentError(
+                f"{self.name}.{verb} takes {inspect.signature(method)}: {error}",
+                instrument=self.name,
+            ) from None
+        return value
 
     def _within_limits(self, quantity: str, value: Any) -> float:
         number = check_number(value, instrument=self.name, what=quantity)
         return check_limit(
-            number, self.entry.limits, instrument=self.name, quantity=quantity, unit=self.entry.unit
+            number,
+            self.entry.limits,
+            instrument=self.name,
+            quantity=quantity,
+            unit=UNITS.get(quantity, self.entry.unit),
         )
 
     def _on_link(self, function: Any, *, what: str) -> Any:

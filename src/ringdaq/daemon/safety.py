@@ -56,6 +56,10 @@ def check_limit(
     return value
 
 
+# Of the quantities whose unit is not the instrument's own.
+UNITS = {"exposure": "s", "wavelength": "nm"}
+
+
 class HasSafeState(Protocol):
     """What can be brought to rest."""
 
