@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ringdaq.client import connect, connect_async
-    from ringdaq.streams import attach
-
 __version__ = "0.1.0"
-__all__ = ["__version__", "attach", "connect", "connect_async"]
-
+# Types of the lazy names are in the stub beside this file: an import here, even one for type
+# checkers only, would tie every room to these two.
 _LAZY = {
     "attach": "ringdaq.streams",
     "connect": "ringdaq.client",
     "connect_async": "ringdaq.client",
 }
+__all__ = ["__version__", *_LAZY]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a room when it is first asked for: `import ringdaq` stays light."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,6 @@
+from ringdaq.client import connect as connect
+from ringdaq.client import connect_async as connect_async
+from ringdaq.streams import attach as attach
+
+__version__: str
+__all__ = ["__version__", "attach", "connect", "connect_async"]
