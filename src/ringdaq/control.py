@@ -9,6 +9,7 @@ A message is a 4-byte little-endian length and a msgpack map.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
@@ -93,10 +94,8 @@ class Channel:
 
     def close(self) -> None:
         """Hang up; a thread that waits in `receive` gets `None`."""
-        try:
+        with contextlib.suppress(OSError):  # the peer was faster
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the peer was faster
         self._sock.close()
 
 
@@ -143,7 +142,9 @@ class ControlClient:
         """Connect to the socket at `path`."""
         return cls(connect_socket(path), on_event)
 
-    def call(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
+    def call(
+        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 30.0
+    ) -> Any:
         """Ask the daemon; returns its result or raises the error it raised."""
         reply_box: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         number = next(self._ids)
@@ -155,7 +156,9 @@ class ControlClient:
             self._channel.send({"id": number, "method": method, "params": dict(params or {})})
             reply = reply_box.get(timeout=timeout)
         except queue.Empty:
-            raise ServiceError(f"the daemon did not answer {method!r} within {timeout:g} s") from None
+            raise ServiceError(
+                f"the daemon did not answer {method!r} within {timeout:g} s"
+            ) from None
         except OSError as error:
             raise DaemonUnreachableError(f"the control connection broke: {error}") from error
         finally:
