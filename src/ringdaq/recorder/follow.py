@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 LAPPED = "lapped"
 CORRUPT = "corrupt record"
 RING_GONE = "ring gone"
+RING_GONE_UNMEASURED = "ring gone; nobody knows how much it held"
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class RingFollower:
         self.source = source
         self._reader: StreamReader | None = None
         self._gone = False
+        # If the ring went before its end was known: how many gaps there were until then.
+        self._unmeasured: int | None = None
 
     @property
     def schema_ipc(self) -> bytes:
@@ -88,13 +91,15 @@ class RingFollower:
     def finished(self, account: Account) -> bool:
         """Whether the books have reached the source's end."""
         end = self.source.end_sequence
-        return end is not None and account.next_sequence >= end
+        return end is not None and account.next_sequence >= end and account.gaps != self._unmeasured
 
     def freeze(self, account: Account) -> None:
         """Let the source end here: with what its ring holds now."""
         statistics = self._statistics()
         end, rows = account.next_sequence, account.next_row
-        if statistics is not None:
+        if statistics is None:
+            self._unmeasured = account.gaps
+        else:
             end = max(end, statistics.next_sequence)
             rows = max(rows, statistics.rows - self.source.start_rows)
         self.source = replace(self.source, end_sequence=end, end_rows=self.source.start_rows + rows)
@@ -176,6 +181,9 @@ class RingFollower:
         end, produced = self.source.end_sequence, self.source.produced_rows
         if end is not None and produced is not None and end > drained.account.next_sequence:
             self._lose(drained, end, produced, RING_GONE)
+        elif drained.account.gaps == self._unmeasured:
+            account = drained.account
+            self._lose(drained, account.next_sequence, account.next_row, RING_GONE_UNMEASURED)
 
     def close(self) -> None:
         """Let go of the ring."""

@@ -73,7 +73,8 @@ class DefaultPlot:
         if group.spec.kind == "samples":
             column, rank = SAMPLES, 2
         else:
-            channel = number(group) or group.spec.channels[0]
+            image = group.spec.kind == "frames"
+            channel = group.spec.channels[0] if image else number(group) or group.spec.channels[0]
             column, rank = channel.name, 1 + len(channel.shape)
         label = self._link(group, column, avoid=TIME)
         axes = [TIME, *(["."] * (rank - 1))]

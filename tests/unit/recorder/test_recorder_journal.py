@@ -143,11 +143,10 @@ def test_a_writer_goes_on_where_the_last_one_stopped(tmp_path):
     assert sequences(tmp_path) == list(range(30))
 
 
-@pytest.mark.parametrize("rounds", [2])
-def test_every_cut_leaves_a_whole_beginning(tmp_path, rounds):
+def test_every_cut_leaves_a_whole_beginning(tmp_path):
     books = Books(tmp_path)
-    for round_number in range(rounds):
-        books.commit(*map(record, range(4 * round_number, 4 * round_number + 4)))
+    for first in (0, 3):
+        books.commit(*map(record, range(first, first + 3)))
     books.writer.close()
     (path,) = segment_paths(tmp_path)
     whole = path.read_bytes()
@@ -158,7 +157,7 @@ def test_every_cut_leaves_a_whole_beginning(tmp_path, rounds):
         assert found == list(range(len(found)))
         assert len(found) >= before
         before = len(found)
-    assert before == 4 * rounds
+    assert before == 6
 
 
 def test_a_torn_tail_is_cut_off_before_writing_goes_on(tmp_path):
@@ -186,7 +185,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
     whole = path.read_bytes()
     genuine = {body.sequence: bytes(body.payload) for body in wanted}
     chance = random.Random(1)
-    for _ in range(1500):
+    for _ in range(500):
         place, bit = chance.randrange(len(whole)), chance.randrange(8)
         damaged = bytearray(whole)
         damaged[place] ^= 1 << bit
