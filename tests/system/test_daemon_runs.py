@@ -1,7 +1,9 @@
 """A daemon process runs scripts; whatever dies, instruments end safe and the status true."""
 
+import contextlib
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from ringdaq.errors import (
     GrantError,
     InstrumentBusyError,
     LimitError,
+    RingdaqError,
     ScriptRejectedError,
     UnknownInstrumentError,
 )
@@ -199,6 +202,23 @@ def test_panic_reaches_the_stage_while_a_script_moves_it(slow_daemon):
     assert outcome["instruments"]["stage"] == "safe"
     assert not is_moving(control)
     assert end_of(control, run_id)["state"] == "stopped"
+
+
+def test_a_stop_overtakes_all_the_moves_that_wait(slow_daemon):
+    control = slow_daemon.control()
+    move = {"instrument": "stage", "verb": "move_abs", "args": [50]}
+
+    def go():
+        with contextlib.suppress(RingdaqError):
+            control.call("instruments.call", move)
+
+    waiting = [threading.Thread(target=go, daemon=True) for _ in range(40)]
+    for thread in waiting:
+        thread.start()
+    other = slow_daemon.control()
+    until(lambda: is_moving(other))
+    other.call("instruments.call", {"instrument": "stage", "verb": "stop"})
+    assert other.call("panic")["instruments"]["stage"] == "safe"
 
 
 def test_emitted_rows_become_a_stream_of_the_run(daemon):

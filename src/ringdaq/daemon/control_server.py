@@ -25,7 +25,11 @@ from ringdaq.errors import (
 log = logging.getLogger(__name__)
 
 MAX_PEERS = 128
-WORKERS = 32
+# Requests that may take long have threads of their own, so that none delays a stop or a question.
+THREADS = {"urgent": 8, "quick": 8, "instruments": 32, "waiting": 64}
+KIND_OF = {"instruments.call": "instruments", "runs.wait": "waiting"}
+URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
+URGENT_VERBS = frozenset({"stop", "make_safe"})
 MAX_REQUESTS_OF_A_PEER = 64
 _CREDENTIALS = struct.Struct("3i")
 
@@ -54,6 +58,16 @@ class Peer:
 Method = Callable[..., Any]
 
 
+def kind_of(message: Message) -> str:
+    """Which threads answer a request."""
+    method, params = message.get("method"), message.get("params")
+    if method in URGENT_METHODS:
+        return "urgent"
+    if isinstance(params, dict) and params.get("verb") in URGENT_VERBS:
+        return "urgent"
+    return KIND_OF.get(method, "quick") if isinstance(method, str) else "quick"
+
+
 def check_call(method: Method, name: str, params: Mapping[str, Any]) -> None:
     """Refuse parameters that the method does not take, naming those it does."""
     signature = inspect.signature(method)
@@ -72,7 +86,10 @@ class ControlServer:
         self._methods = methods
         self._lock = threading.Lock()
         self._peers: set[Peer] = set()
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="control")
+        self._pools = {
+            kind: ThreadPoolExecutor(count, thread_name_prefix=f"control-{kind}")
+            for kind, count in THREADS.items()
+        }
         path.unlink(missing_ok=True)  # the state directory's lock says that its daemon is gone
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -116,7 +133,7 @@ class ControlServer:
         try:
             while (message := peer.channel.receive()) is not None:
                 peer.pending.acquire()  # a peer with too much under way waits in its own socket
-                self._pool.submit(self._answer, peer, message)
+                self._pools[kind_of(message)].submit(self._answer, peer, message)
         except (OSError, BadRequestError, RuntimeError) as error:
             log.debug("the connection of pid %d ended: %s", peer.pid, error)
         finally:
@@ -168,5 +185,6 @@ class ControlServer:
             peers = list(self._peers)
         for peer in peers:
             peer.channel.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
         self.path.unlink(missing_ok=True)
