@@ -7,12 +7,14 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 
 from ringdaq.errors import ScriptRejectedError
+from ringdaq.scripts.apart import SHORT_BYTES, look_apart
 from ringdaq.scripts.language import (
     HINTS,
     KNOWN_NAMES,
     MAX_SOURCE_BYTES,
     OPEN_DUNDERS,
     RESERVED_COLUMN,
+    source_lines,
 )
 from ringdaq.scripts.names import bound_names, module_names
 
@@ -32,7 +34,29 @@ def check_script(
     `instruments` maps each granted instrument to its verbs;
     `withheld` names those of the rig that were not granted.
     """
-    text = decode_source(source) if isinstance(source, bytes) else _check_text(source)
+    text = _text(source)
+    verbs = {name: sorted(found) for name, found in instruments.items()}
+    if len(text) > SHORT_BYTES:
+        look_apart("check", text=text, instruments=verbs, modules=[*modules], withheld=[*withheld])
+    else:
+        check_here(text, verbs, modules, withheld)
+
+
+def instruments_used(source: str | bytes, names: Collection[str]) -> list[str]:
+    """Which of the instruments `names` the script speaks of, sorted."""
+    text = _text(source)
+    if len(text) > SHORT_BYTES:
+        return list(look_apart("used", text=text, names=sorted(names)))
+    return used_here(text, names)
+
+
+def check_here(
+    text: str,
+    instruments: Mapping[str, Collection[str]],
+    modules: Collection[str],
+    withheld: Collection[str],
+) -> None:
+    """`check_script` in this process."""
     tree = parse(text)
     try:
         _Checker(text, tree, instruments, modules, withheld).visit(tree)
@@ -40,15 +64,19 @@ def check_script(
         raise _too_deep() from None
 
 
-def instruments_used(source: str | bytes, names: Collection[str]) -> list[str]:
-    """Which of the instruments `names` the script speaks of, sorted."""
-    tree = parse(decode_source(source) if isinstance(source, bytes) else _check_text(source))
+def used_here(text: str, names: Collection[str]) -> list[str]:
+    """`instruments_used` in this process."""
+    tree = parse(text)
     read = {
         node.id
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    return sorted(read & set(names) - module_names(tree))
+    return sorted(read & (set(names) - module_names(tree)))
+
+
+def _text(source: str | bytes) -> str:
+    return decode_source(source) if isinstance(source, bytes) else _check_text(source)
 
 
 def decode_source(content: bytes) -> str:
@@ -83,7 +111,9 @@ def _check_text(text: str) -> str:
 def parse(text: str) -> ast.Module:
     """The script's syntax tree, or `ScriptRejectedError` with line and column."""
     try:
-        return ast.parse(text)
+        tree = ast.parse(text)
+        compile(tree, "script", "exec", dont_inherit=True)  # finds a lost `return` or `break`
+        return tree
     except SyntaxError as error:
         raise _rejected(
             f"invalid syntax: {error.msg}", error.lineno or 0, error.offset or 0
@@ -126,7 +156,7 @@ class _Checker(ast.NodeVisitor):
         modules: Collection[str],
         withheld: Collection[str],
     ) -> None:
-        self._lines = text.splitlines()
+        self._lines = source_lines(text)
         self._instruments = instruments
         self._modules = modules
         self._withheld = withheld

@@ -17,29 +17,31 @@ from typing import Any
 
 from ringdaq.scripts import language, ticks, verbs
 from ringdaq.scripts.confine import confine, free_reserve
+from ringdaq.scripts.page import Page
 from ringdaq.scripts.progress import CountedEnumerate, CountedZip
 from ringdaq.scripts.verdict import verdict
 from ringdaq.scripts.wire import Wire
 
 
-def main(descriptor: int, parent: int) -> None:
+def main(descriptor: int, page_descriptor: int, parent: int) -> None:
     """Run the one script that comes over the socket, report its end, and vanish."""
     wire = Wire(socket.socket(fileno=descriptor))
+    page = Page(page_descriptor)
     start = wire.receive()
     if start is None:
         os._exit(1)
-    confine(start["limits"]["memory_bytes"], parent)
-    Run(wire, start).execute()
+    confine(start["limits"]["memory_bytes"], parent=parent, keep=descriptor)
+    Run(wire, page, start).execute()
     os._exit(0)
 
 
 class Run:
     """One script from its text to its verdict."""
 
-    def __init__(self, wire: Wire, start: Mapping[str, Any]) -> None:
+    def __init__(self, wire: Wire, page: Page, start: Mapping[str, Any]) -> None:
         self._start = start
         self._file = str(start["name"])
-        self._caller = verbs.Caller(wire, start["limits"]["operations"], self._line_now)
+        self._caller = verbs.Caller(wire, page, start["limits"], self._line_now)
 
     def execute(self) -> None:
         """Run the script and tell the parent how it ended."""

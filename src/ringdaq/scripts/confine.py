@@ -13,6 +13,7 @@ import signal
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 MAX_DESCRIPTORS = 32
+_MOST_DESCRIPTORS = 1 << 20
 MEMORY_RESERVE_BYTES = 32 << 20
 """Between the soft and the hard limit, so that a script out of memory can still say so."""
 
@@ -21,13 +22,18 @@ class ConfinementError(OSError):
     """The kernel refused a restriction."""
 
 
-def confine(memory_bytes: int, parent: int) -> None:
-    """Give up what a script does not need; `parent` is the process whose end must end this one."""
+def confine(memory_bytes: int, *, parent: int, keep: int) -> None:
+    """Give up what a script does not need.
+
+    `parent` is the process whose end must end this one; `keep` is the one descriptor that stays.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it died before the line above could tell
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _leave_directory()
+    os.closerange(3, keep)
+    os.closerange(keep + 1, _MOST_DESCRIPTORS)
     for limit, value in _limits(memory_bytes).items():
         _, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (_at_most(value[0], hard), _at_most(value[1], hard)))

@@ -12,6 +12,12 @@ from ringdaq import errors
 
 MAX_SOURCE_BYTES = 1 << 20
 
+
+def source_lines(source: str) -> list[str]:
+    """The lines as Python counts them, which `str.splitlines` does not."""
+    return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 DEFAULT_MODULES = (
     "collections",
     "collections.abc",

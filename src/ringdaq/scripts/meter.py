@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from ringdaq.errors import ScriptLimitError
 from ringdaq.scripts.interrupts import LimitReached, ScriptStopped
+from ringdaq.scripts.page import GO_ON, LINE, STOP, WALL_LIMIT, Page
+from ringdaq.scripts.spent import operations_spent, wall_spent
 
 _LOOK_EVERY = 64
-"""Statements between two looks at the clock; the budget is exact nevertheless."""
-REPORT_SECS = 0.1
+"""Operations between two looks for a stop; the budget is exact nevertheless."""
 
 
 class Meter:
     """The operation budget, the current line, and the stop.
 
-    A stop raises `ScriptStopped` at the next tick or verb, but inside a `finally` block waits for
+    A stop raises `ScriptStopped` at the next look or verb, but inside a `finally` block waits for
     its end: what closes a shutter must be able to. Once raised, `finally` and `except` blocks run
     undisturbed, and everything else is stopped again, so that `except: pass` does not help.
     A used-up limit goes the same way, with a fresh budget for each `finally` block.
     The parent sets a deadline to all of it.
     """
 
-    def __init__(self, operations: int, report: Callable[[], None]) -> None:
-        self.line = 0
+    def __init__(
+        self,
+        limits: Mapping[str, float],
+        page: Page,
+        tell_limit: Callable[[ScriptLimitError], None],
+    ) -> None:
         self.limit: ScriptLimitError | None = None
         self.delivered = False
         """Whether the script has been told to end."""
-        self._operations = operations
-        self._report = report
-        self._stopping = False
+        self._operations = int(limits["operations"])
+        self._wall_secs = limits["wall_secs"]
+        self._lines = page.words
+        self._tell_limit = tell_limit
         self._shields = 0
         self._handlers = 0
         self._fuse = 0
         self._left = 0
-        self._next_report = time.monotonic() + REPORT_SECS
         self.refill()
 
     def refill(self) -> None:
@@ -44,12 +49,17 @@ class Meter:
         self._cut()
 
     def _cut(self) -> None:
-        self._fuse = min(1 if self.ending else _LOOK_EVERY, self._left)
+        self._fuse = min(1 if self.delivered else _LOOK_EVERY, self._left)
         self._left -= self._fuse
 
     @property
-    def ending(self) -> bool:
-        return self._stopping or self.limit is not None
+    def line(self) -> int:
+        """The current line."""
+        return self._lines[LINE]
+
+    def at(self, line: int) -> None:
+        """Set the current line, without an operation."""
+        self._lines[LINE] = line
 
     @property
     def closing(self) -> bool:
@@ -58,63 +68,51 @@ class Meter:
 
     def tick(self, line: int) -> None:
         """One operation on `line`."""
-        self.line = line
+        self._lines[LINE] = line
         self._fuse -= 1
         if self._fuse < 0:
             self._look()
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_report:
-            self._next_report = now + REPORT_SECS
-            self._report()
         self.check()
         if self._left <= 0:
-            self._use_up()
+            self.refill()
+            self.exceed(operations_spent(self._operations, self.line))
         self._cut()
         self._fuse -= 1
 
-    def _use_up(self) -> None:
-        self.refill()
-        self.exceed(
-            ScriptLimitError(
-                f"a script may do {self._operations} operations between two verbs; used up at "
-                f"line {self.line}; call a verb or sleep(), or raise 'operations' in the rig file",
-                limit="operations",
-                line=self.line,
-            )
-        )
-
-    def exceed(self, error: ScriptLimitError) -> None:
-        """End the script because of `error`; the first one counts."""
-        if self.limit is None:
+    def exceed(self, error: ScriptLimitError) -> NoReturn:
+        """End the script because of `error`; but what ends it already, counts."""
+        if not self._ending():
             self.limit = error
+            self._tell_limit(error)
         self.delivered = True
-        self._report()
-        raise LimitReached(self.limit)
-
-    def ask_to_stop(self, limit: ScriptLimitError | None = None) -> None:
-        """From now on ticks and verbs raise; `limit` when a budget and not a person asks."""
-        if self.ending:
-            return
-        self._stopping, self.limit = limit is None, limit
-        self._cut()
+        raise LimitReached(error)
 
     def check(self) -> None:
         """Raise if the script must end, and may be interrupted here."""
-        if not self.ending or self._shields or (self.delivered and self._handlers):
+        if not self._ending() or self._shields or (self.delivered and self._handlers):
             return
         self.delivered = True
         raise LimitReached(self.limit) if self.limit else ScriptStopped("the run was stopped")
 
+    def _ending(self) -> bool:
+        if self.limit is None and self._lines[STOP] == WALL_LIMIT:
+            self.limit = wall_spent(self._wall_secs, self.line)
+        return self.limit is not None or self._lines[STOP] != GO_ON
+
     def shield(self) -> None:
+        """Enter a `finally` block."""
         self._shields += 1
 
     def unshield(self) -> None:
+        """Leave it."""
         self._shields -= 1
 
     def handle(self) -> None:
+        """Enter an `except` block."""
         self._handlers += 1
 
     def unhandle(self) -> None:
+        """Leave it."""
         self._handlers -= 1

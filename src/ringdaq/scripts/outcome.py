@@ -11,8 +11,8 @@ from ringdaq.errors import (
     RingdaqError,
     ScriptError,
     ScriptFailedError,
-    ScriptLimitError,
     ScriptStoppedError,
+    from_wire,
     to_wire,
 )
 from ringdaq.model import RunState
@@ -60,7 +60,7 @@ def _told(done: Mapping[str, Any], line: int) -> Outcome:
     error, at = done.get("error"), done.get("at")
     return Outcome(
         state,
-        error if isinstance(error, dict) else None,
+        to_wire(from_wire(error)) if isinstance(error, dict) else None,
         at if isinstance(at, int) and at > 0 else line,
     )
 
@@ -110,13 +110,3 @@ def host_failed(error: Exception) -> Killing:
         else ScriptError(f"the daemon could not serve the script: {type(error).__name__}: {error}")
     )
     return Killing(RunState.FAILED, own)
-
-
-def wall_limit(secs: float, line: int) -> ScriptLimitError:
-    """The run took longer than it may."""
-    return ScriptLimitError(
-        f"a run may take {secs:g} s; used up at line {line}; "
-        "divide the work, or raise 'wall_secs' in the rig file",
-        limit="wall_secs",
-        line=line,
-    )

@@ -8,7 +8,6 @@ to the parent's thread.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
@@ -28,10 +27,12 @@ from ringdaq.scripts import outcome as ends
 from ringdaq.scripts import requests
 from ringdaq.scripts.limits import Limits
 from ringdaq.scripts.outcome import Killing, Outcome
-from ringdaq.scripts.requests import Grant
+from ringdaq.scripts.page import STOP_ASKED, WALL_LIMIT
+from ringdaq.scripts.requests import Grant, ProtocolError
 from ringdaq.scripts.spawn import Spawned, spawn
+from ringdaq.scripts.spent import wall_spent
 from ringdaq.scripts.status import Status
-from ringdaq.scripts.wire import Wire
+from ringdaq.scripts.wire import PeerGoneError, Wire
 
 _SLEEP_SLICE_SECS = 0.25
 _DRAIN_SECS = 1.0
@@ -83,7 +84,6 @@ class ScriptProcess:
         self._child: Spawned | None = None
         self._spawn_error: Exception | None = None
         self._lock = threading.Condition()
-        self._greeted = False
         self._stop_asked = False
         self._cause: RingdaqError | None = None
         self._deadline: float | None = None
@@ -123,8 +123,11 @@ class ScriptProcess:
 
     def start(self) -> None:
         """Start the process; raises `ScriptError` where the system refuses one."""
-        threading.Thread(target=self._watch, name="script-watch", daemon=True).start()
-        self._started.wait()
+        try:
+            threading.Thread(target=self._watch, name="script-watch", daemon=True).start()
+            self._started.wait()
+        except RuntimeError as error:
+            self._spawn_error = error
         if self._spawn_error is not None:
             raise ScriptError(
                 f"the script's process cannot be started: {self._spawn_error}"
@@ -132,7 +135,7 @@ class ScriptProcess:
 
     def request_stop(self) -> None:
         """Ask the script to end; it has `stop_secs` to tidy up before it is killed."""
-        self._end(None)
+        self._end(STOP_ASKED, None)
 
     def kill(self) -> None:
         """End the process now."""
@@ -158,11 +161,19 @@ class ScriptProcess:
             return
         else:
             self._child = child
+            self._status.join(child.page)
         finally:
             self._started.set()
-        threading.Thread(target=self._serve, args=(child,), name="script", daemon=True).start()
+        self._serve_apart(child)
         self._watch_until_gone(child)
         self._finish(child)
+
+    def _serve_apart(self, child: Spawned) -> None:
+        try:
+            threading.Thread(target=self._serve, args=(child,), name="script", daemon=True).start()
+        except RuntimeError as error:
+            self._drained = True
+            self._kill(ends.host_failed(error))
 
     def _watch_until_gone(self, child: Spawned) -> None:
         wall = time.monotonic() + self._limits.wall_secs
@@ -172,7 +183,7 @@ class ScriptProcess:
                 self._kill(ends.overdue(self._cause, self.current_line, self._limits.stop_secs))
             elif now >= wall:
                 wall = math.inf
-                self._end(ends.wall_limit(self._limits.wall_secs, self.current_line))
+                self._end(WALL_LIMIT, wall_spent(self._limits.wall_secs, self.current_line))
 
     def _secs_to_wait(self, wall: float) -> float:
         with self._lock:
@@ -192,24 +203,24 @@ class ScriptProcess:
             self._lock.notify_all()
             child.wire.hang_up()
             child.close()
+            self._status.part()
         self._ended.set()
 
     # Any thread.
 
-    def _end(self, cause: RingdaqError | None) -> None:
+    def _end(self, reason: int, cause: RingdaqError | None) -> None:
         """Tell the script to end, because of `cause` or because somebody asked."""
         with self._lock:
             if self._stop_asked or self._gone:
                 return
-            self._stop_asked, self._cause = True, cause
+            self._stop_asked, self._cause = True, self._cause or cause
+            self._status.ask_to_end(reason)
             self._begin_deadline()
-            if self._greeted and self._child is not None:
-                self._tell_stop(self._child.wire)
 
     def _begin_deadline(self) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._limits.stop_secs
-        if self._child is not None:
+        if self._child is not None and not self._gone:
             self._child.wake()
 
     def _kill(self, killing: Killing) -> None:
@@ -220,23 +231,16 @@ class ScriptProcess:
             self._child.kill()
             self._child.wake()
 
-    def _tell_stop(self, wire: Wire) -> None:
-        with contextlib.suppress(OSError):
-            wire.send({"event": "stop", **self._stop_fields()})
-
-    def _stop_fields(self) -> dict[str, Any]:
-        return {"stop": True, "error": None if self._cause is None else to_wire(self._cause)}
-
     # The serving thread.
 
     def _serve(self, child: Spawned) -> None:
         try:
-            self._greet(child.wire)
+            child.wire.send(self._start_message)
             while (message := child.wire.receive()) is not None:
                 self._take(child.wire, message)
-        except OSError:
-            pass  # the process is gone, which the watcher sees too
-        except BadRequestError as error:
+        except PeerGoneError:
+            pass  # which the watcher sees too
+        except (BadRequestError, ProtocolError) as error:
             self._kill(ends.broken(error, self.current_line))
         except Exception as error:
             self._kill(ends.host_failed(error))
@@ -246,17 +250,7 @@ class ScriptProcess:
                 child.wire.close()
                 self._lock.notify_all()
 
-    def _greet(self, wire: Wire) -> None:
-        wire.send(self._start_message)
-        with self._lock:
-            self._greeted = True
-            if self._stop_asked:
-                self._tell_stop(wire)
-
     def _take(self, wire: Wire, message: Message) -> None:
-        self._status.note(message)
-        if "limit" in message:
-            self._begin_tidying(message["limit"])
         event = message.get("event")
         if "method" in message:
             self._answer(wire, message)
@@ -264,14 +258,16 @@ class ScriptProcess:
             self._host.output(self._status.print(message.get("data")))
         elif event == "done":
             self._done = message
-        elif event != "line":
-            raise BadRequestError(f"unknown event {event!r}")
+        elif event == "limit":
+            self._begin_tidying(message.get("error"))
+        else:
+            raise ProtocolError(f"unknown event {event!r}")
 
-    def _begin_tidying(self, limit: object) -> None:
+    def _begin_tidying(self, error: object) -> None:
         """The script has used up a budget by itself."""
         with self._lock:
-            if self._cause is None and isinstance(limit, dict):
-                self._cause = from_wire(limit)
+            if not self._stop_asked and isinstance(error, dict):
+                self._cause = from_wire(error)
             self._begin_deadline()
 
     def _answer(self, wire: Wire, message: Message) -> None:
@@ -281,7 +277,7 @@ class ScriptProcess:
                 return
             refused = self._stop_asked and not closing
             self._calling = not refused
-        reply = self._stop_fields() if refused else self._outcome_of_call(message)
+        reply = {} if refused else self._outcome_of_call(message)
         with self._lock:
             self._calling = False
         number = message.get("id")
@@ -294,10 +290,13 @@ class ScriptProcess:
     def _outcome_of_call(self, message: Message) -> dict[str, Any]:
         try:
             return {"result": self._carry_out(message)}
-        except BadRequestError:
+        except ProtocolError:
             raise
-        except ScriptStoppedError:
-            return {"stop": True, "error": None}
+        except ScriptStoppedError as error:
+            if message.get("closing") is True:
+                return {"error": to_wire(error)}  # in tidying up, an error like any other
+            self._end(STOP_ASKED, None)
+            return {}
         except Exception as error:
             return {"error": to_wire(error)}
 
@@ -309,16 +308,26 @@ class ScriptProcess:
             case "emit":
                 self._host.emit(requests.emit_request(params))
             case "sleep":
-                self._sleep(requests.sleep_request(params))
+                self._sleep(requests.sleep_request(params), message.get("closing") is True)
             case method:
-                raise BadRequestError(f"unknown method {method!r}")
+                raise ProtocolError(f"unknown method {method!r}")
         return None
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep(self, seconds: float, closing: bool) -> None:
         """In slices, so that a killed script's thread does not sleep on."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._gone:
-            if self._stop_asked:
-                self._ended.wait(left)  # tidying up: the host would refuse
+            if closing and self._stop_asked:
+                self._ended.wait(left)  # the host would refuse, but the script may tidy up
+            elif self._stop_asked:
+                raise ScriptStoppedError("the run was stopped while it slept")
             else:
-                self._host.sleep(min(left, _SLEEP_SLICE_SECS))
+                self._host_sleep(min(left, _SLEEP_SLICE_SECS), closing)
+
+    def _host_sleep(self, seconds: float, closing: bool) -> None:
+        try:
+            self._host.sleep(seconds)
+        except ScriptStoppedError:
+            if not closing:
+                raise
+            self._ended.wait(seconds)

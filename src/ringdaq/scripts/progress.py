@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 
+from ringdaq.scripts.page import PROGRESS, Page
+
 
 class Progress:
     """A figure from 0 to 1 that never falls; `None` until a loop of known length begins.
@@ -12,10 +14,16 @@ class Progress:
     Regions nest: each is the part of the run that the innermost loop turn or call stands for.
     """
 
-    def __init__(self) -> None:
-        self.fraction: float | None = None
+    def __init__(self, page: Page) -> None:
+        self._fractions = page.fractions
         self._stated = False
         self._regions = [(0.0, 1.0)]
+
+    @property
+    def fraction(self) -> float | None:
+        """The figure that the parent reads."""
+        fraction = self._fractions[PROGRESS]
+        return None if fraction < 0 else fraction
 
     def state(self, fraction: float) -> None:
         """Take the script's own word; loops no longer count."""
@@ -40,7 +48,7 @@ class Progress:
         depth = len(self._regions)
         total = _length(items)
         if total and span and self.fraction is None:
-            self.fraction = 0.0
+            self._raise(0.0)
         try:
             for turn, item in enumerate(items):
                 part = min(turn / total, 1.0) if total else 0.0
@@ -56,7 +64,7 @@ class Progress:
             self._raise(fraction)
 
     def _raise(self, fraction: float) -> None:
-        self.fraction = min(max(fraction, self.fraction or 0.0), 1.0)
+        self._fractions[PROGRESS] = min(max(fraction, self._fractions[PROGRESS], 0.0), 1.0)
 
 
 def _length(items: object) -> int:

@@ -16,51 +16,53 @@ from pathlib import Path
 import msgpack
 
 import ringdaq
+from ringdaq.scripts.page import Page, create_page
 from ringdaq.scripts.wire import Wire
 
 _BOOT = (
-    "import sys; sys.path += sys.argv[3:]; "
-    "from ringdaq.scripts.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+    "import sys; sys.path += sys.argv[4:]; "
+    "from ringdaq.scripts.child import main; main(*map(int, sys.argv[1:4]))"
 )
 # Isolated, without site hooks, and without writing byte code: nothing of the user's gets in.
-_OPTIONS = ("-I", "-S", "-B", "-W", "ignore", "-X", "utf8")
+INTERPRETER = (sys.executable, "-I", "-S", "-B", "-W", "ignore", "-X", "utf8")
 
 
 def spawn() -> Spawned:
     """Start the process; the calling thread must live as long as it does."""
-    ours, theirs = socket.socketpair()
-    directory = tempfile.mkdtemp(prefix="ringdaq-run-")
-    stderr, stderr_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    os.set_blocking(stderr_end, True)
-    try:
-        popen = _start(theirs, directory, stderr_end)
-    except BaseException:
-        ours.close()
-        os.close(stderr)
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
-    finally:
-        theirs.close()
-        os.close(stderr_end)
-    return Spawned(popen, Wire(ours), directory, stderr)
+    with contextlib.ExitStack() as undo, contextlib.ExitStack() as childs:
+        ours, theirs = socket.socketpair()
+        childs.callback(theirs.close)
+        undo.callback(ours.close)
+        descriptor, page = create_page()
+        childs.callback(os.close, descriptor)
+        undo.callback(page.close)
+        stderr, stderr_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(stderr, False)
+        childs.callback(os.close, stderr_end)
+        undo.callback(os.close, stderr)
+        directory = tempfile.mkdtemp(prefix="ringdaq-run-")
+        undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        popen = _start([theirs.fileno(), descriptor], directory, stderr_end)
+        undo.pop_all()
+    return Spawned(popen, Wire(ours), page, directory, stderr)
 
 
-def _start(theirs: socket.socket, directory: str, stderr: int) -> subprocess.Popen[bytes]:
-    arguments = [str(theirs.fileno()), str(os.getpid()), *_import_paths()]
+def _start(inherited: list[int], directory: str, stderr: int) -> subprocess.Popen[bytes]:
+    numbers = map(str, [*inherited, os.getpid()])
     return subprocess.Popen(
-        [sys.executable, *_OPTIONS, "-c", _BOOT, *arguments],
+        [*INTERPRETER, "-c", _BOOT, *numbers, *import_paths()],
         env={},
         cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        pass_fds=[theirs.fileno()],
+        pass_fds=inherited,
         start_new_session=True,
     )
 
 
-def _import_paths() -> list[str]:
-    """Where the child finds ringdaq and msgpack, however they were installed."""
+def import_paths() -> list[str]:
+    """Where a bare child finds ringdaq and msgpack, however they were installed."""
     homes = [str(Path(str(module.__file__)).parent.parent) for module in (ringdaq, msgpack)]
     return list(dict.fromkeys(homes))
 
@@ -69,10 +71,16 @@ class Spawned:
     """The process and all that must be given back when it is gone."""
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], wire: Wire, directory: str, stderr: int
+        self,
+        popen: subprocess.Popen[bytes],
+        wire: Wire,
+        page: Page,
+        directory: str,
+        stderr: int,
     ) -> None:
         self.pid = popen.pid
         self.wire = wire
+        self.page = page
         self._popen = popen
         self._directory = directory
         self._stderr = stderr

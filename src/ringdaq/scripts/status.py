@@ -3,53 +3,85 @@
 from __future__ import annotations
 
 import codecs
-import re
-from collections.abc import Mapping
-from typing import Any
+import threading
 
-from ringdaq.errors import BadRequestError
+from ringdaq.scripts.language import source_lines
+from ringdaq.scripts.page import GO_ON, STOP, Page
+from ringdaq.scripts.requests import ProtocolError
 
 TAIL_CHARACTERS = 1 << 16
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
 }
 
 
-def source_lines(source: str) -> list[str]:
-    """The lines as Python counts them, which `str.splitlines` does not."""
-    return _LINE_END.split(source)
-
-
 class Status:
-    """Line, progress and output, as the script's messages tell; read by any thread."""
+    """Line, progress and output; read by any thread, while the script runs and after."""
 
     def __init__(self, source: str, output_bytes: int) -> None:
-        self.line = 0
-        self.progress_percent: float | None = None
         self.output = ""
+        self._page: Page | None = None
+        self._asked = GO_ON
+        self._line = 0
+        self._lock = threading.Lock()
         self._lines = source_lines(source)
+        self._percent: float | None = None
         self._output_left = output_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def line(self) -> int:
+        """The current line, 0 before the first."""
+        with self._lock:
+            self._look()
+            return self._line
 
     @property
     def source_line(self) -> str:
         """The text of the current line."""
         line = self.line
-        return self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
+        return self._lines[line - 1].strip() if line else ""
 
-    def note(self, message: Mapping[str, Any]) -> None:
-        """Take line and progress from a message."""
-        line, fraction = message.get("line"), message.get("progress")
-        if type(line) is int and 0 <= line <= len(self._lines):
-            self.line = line
-        if type(fraction) is float and 0.0 <= fraction <= 1.0:
-            self.progress_percent = max(100.0 * fraction, self.progress_percent or 0.0)
+    @property
+    def progress_percent(self) -> float | None:
+        """0 to 100, never falling; `None` while nobody can know."""
+        with self._lock:
+            self._look()
+            return self._percent
+
+    def _look(self) -> None:
+        if self._page is None:
+            return
+        line, fraction = self._page.line, self._page.fraction
+        self._line = line if line <= len(self._lines) else 0
+        if fraction is not None:
+            self._percent = max(100.0 * fraction, self._percent or 0.0)
+
+    def join(self, page: Page) -> None:
+        """Read line and progress from `page` from now on."""
+        with self._lock:
+            self._page = page
+            page.words[STOP] = self._asked
+
+    def ask_to_end(self, reason: int) -> None:
+        """Tell the script's process to end; `reason` is one of `page`'s."""
+        with self._lock:
+            self._asked = reason
+            if self._page is not None:
+                self._page.words[STOP] = reason
+
+    def part(self) -> None:
+        """Keep the last values, and give the page back."""
+        with self._lock:
+            self._look()
+            if self._page is not None:
+                self._page.close()
+            self._page = None
 
     def print(self, data: object) -> str:
         """Keep the end of the output; returns the text, with control characters made visible."""
         if not isinstance(data, bytes) or len(data) > self._output_left:
-            raise BadRequestError("output must be bytes within the run's limit")
+            raise ProtocolError("output must be bytes within the run's limit")
         self._output_left -= len(data)
         text = self._decoder.decode(data).translate(_CONTROLS)
         self.output = (self.output + text)[-TAIL_CHARACTERS:]

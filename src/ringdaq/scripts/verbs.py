@@ -12,36 +12,41 @@ from ringdaq.control import Message
 from ringdaq.errors import ScriptLimitError, from_wire, to_wire
 from ringdaq.scripts.interrupts import ScriptStopped
 from ringdaq.scripts.language import RESERVED_COLUMN
-from ringdaq.scripts.meter import REPORT_SECS, Meter
+from ringdaq.scripts.meter import Meter
+from ringdaq.scripts.page import Page
 from ringdaq.scripts.progress import Progress
-from ringdaq.scripts.wire import Wire
+from ringdaq.scripts.spent import output_spent
+from ringdaq.scripts.wire import PeerGoneError, Wire
 
 
 class Caller:
-    """The child's end of the wire: asks, waits, and hears of a stop."""
+    """The child's end of the wire: asks, and waits for the answer."""
 
-    def __init__(self, wire: Wire, operations: int, line_now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        page: Page,
+        limits: Mapping[str, float],
+        line_now: Callable[[], int],
+    ) -> None:
         self._wire = wire
         self._line_now = line_now
         self._number = 0
-        self._limit_told = False
-        self.meter = Meter(operations, self._report)
-        self.progress = Progress()
+        self.meter = Meter(limits, page, self._tell_limit)
+        self.progress = Progress(page)
 
     def ask(self, method: str, params: list[object]) -> object:
         """Have the daemon do something; returns its answer or raises its error."""
         meter = self.meter
-        meter.line = self._line_now()
+        meter.at(self._line_now())
         meter.check()
         self._number += 1
-        message = {"id": self._number, "method": method, "params": params}
+        message: Message = {"id": self._number, "method": method, "params": params}
         if meter.closing:
             message["closing"] = True
         self._send(message)
         reply = self._reply()
         meter.refill()
-        if reply.get("stop"):
-            meter.ask_to_stop(_limit(reply))
         meter.check()
         if "error" in reply:
             raise from_wire(reply["error"])
@@ -51,42 +56,20 @@ class Caller:
         """Send something that wants no answer."""
         self._send({"event": event, **fields})
 
+    def _tell_limit(self, error: ScriptLimitError) -> None:
+        self.tell("limit", error=to_wire(error))
+
     def _send(self, message: Message) -> None:
-        message["line"] = self.meter.line
-        message["progress"] = self.progress.fraction
-        if self.meter.limit is not None and not self._limit_told:
-            self._limit_told = True
-            message["limit"] = to_wire(self.meter.limit)
         try:
             self._wire.send(message)
-        except OSError:
+        except PeerGoneError:
             os._exit(1)  # nobody is there to run for
 
     def _reply(self) -> Message:
-        while True:
-            message = self._receive()
-            if "id" in message:
-                return message
-
-    def _receive(self) -> Message:
         message = self._wire.receive()
         if message is None:
             os._exit(1)
-        if message.get("event") == "stop":
-            self.meter.ask_to_stop(_limit(message))
         return message
-
-    def _report(self) -> None:
-        """Called by ticks now and then: where we are, and is there a stop."""
-        self.tell("line")
-        while self._wire.waiting():
-            self._receive()
-
-
-def _limit(message: Message) -> ScriptLimitError | None:
-    error = message.get("error")
-    made = from_wire(error) if isinstance(error, dict) else None
-    return made if isinstance(made, ScriptLimitError) else None
 
 
 class Instrument:
@@ -129,7 +112,6 @@ class Speech:
         self._output_bytes = output_bytes
         self._output_left = output_bytes
         self._started = time.monotonic()
-        self._next_progress = 0.0
 
     def sleep(self, seconds: float) -> None:
         """Wait; a stop ends it early."""
@@ -162,10 +144,6 @@ class Speech:
         if not (math.isfinite(done) and math.isfinite(total) and 0 <= done <= total and total > 0):
             raise ValueError(f"progress takes 0 <= done <= total; found {done!r} of {total!r}")
         self._caller.progress.state(done / total)
-        now = time.monotonic()
-        if now >= self._next_progress:
-            self._next_progress = now + REPORT_SECS
-            self._caller.tell("line")
 
     def _write(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
@@ -174,16 +152,8 @@ class Speech:
         for start in range(0, len(fits), 1 << 20):
             self._caller.tell("output", data=fits[start : start + (1 << 20)])
         if len(fits) < len(data):
-            self._caller.meter.exceed(self._too_much())
-
-    def _too_much(self) -> ScriptLimitError:
-        line = self._caller.meter.line
-        return ScriptLimitError(
-            f"a script may print {self._output_bytes} bytes; used up at line {line}; "
-            "print less, emit() what is data, or raise 'output_bytes' in the rig file",
-            limit="output_bytes",
-            line=line,
-        )
+            meter = self._caller.meter
+            meter.exceed(output_spent(self._output_bytes, meter.line))
 
 
 def _scalar(name: str, value: object) -> bool | int | float | str:

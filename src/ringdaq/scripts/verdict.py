@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from ringdaq.errors import RingdaqError, ScriptFailedError, ScriptLimitError, to_wire
-from ringdaq.scripts.interrupts import ScriptStopped
+from ringdaq.errors import RingdaqError, ScriptFailedError, to_wire
+from ringdaq.scripts.interrupts import LimitReached, ScriptStopped
+from ringdaq.scripts.language import source_lines
 from ringdaq.scripts.meter import Meter
+from ringdaq.scripts.spent import memory_spent, recursion_spent
 
 _MAX_MESSAGE = 2_000
 _MAX_FRAMES = 20
@@ -39,25 +42,16 @@ def _explained(
     """The error as one of ours; a verb's error keeps its class."""
     if error is None or isinstance(error, RingdaqError):
         return error
+    if isinstance(error, LimitReached):
+        return error.error
     if isinstance(error, MemoryError):
-        memory = start["limits"]["memory_bytes"]
-        return ScriptLimitError(
-            f"a script may use {memory} bytes of memory, the interpreter included; used up at "
-            f"line {line}; keep less, or raise 'memory_bytes' in the rig file",
-            limit="memory_bytes",
-            line=line,
-        )
+        return memory_spent(start["limits"]["memory_bytes"], line)
     if isinstance(error, RecursionError):
-        return ScriptLimitError(
-            f"a script's functions may call each other 1000 deep; used up at line {line}; "
-            "use a loop, or give the recursion an end",
-            limit="recursion",
-            line=line,
-        )
+        return recursion_spent(sys.getrecursionlimit(), line)
     return ScriptFailedError(
         f"{_described(error)} (line {line})",
         line=line,
-        traceback=_traceback(error, file, start["source"].splitlines()),
+        traceback=_traceback(error, file, source_lines(start["source"])),
     )
 
 

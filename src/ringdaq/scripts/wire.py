@@ -3,18 +3,16 @@
 From the child:
 
 - `{"id", "method": "verb" | "emit" | "sleep", "params": [...]}`, answered by
-  `{"id", "result"}`, `{"id", "error"}`, or `{"id", "stop": True, "error"}` where a stop
-  came first
+  `{"id", "result"}`, `{"id", "error"}`, or `{"id"}` alone where a stop came first
 - `{"event": "output", "data"}`, `{"event": "limit", "error"}`, `{"event": "done", ...}`
 
 A request carries `closing` when the script is tidying up.
-From the parent come one `{"event": "start", ...}`, and `{"event": "stop", "error"}`.
+From the parent comes one `{"event": "start", ...}` before all.
 """
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 from collections.abc import Mapping
@@ -42,6 +40,10 @@ def plain(value: object) -> object:
     return to_list()
 
 
+class PeerGoneError(Exception):
+    """The process at the other end has hung up."""
+
+
 class Wire:
     """Whole messages over one end of the socketpair; one thread receives, any may send."""
 
@@ -49,36 +51,33 @@ class Wire:
         self._sock = sock
         self._sending = threading.Lock()
         self._received = bytearray()
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message.
 
-        Raises `OSError` when the peer is gone, `TypeError`, `ValueError` or `OverflowError`
+        Raises `PeerGoneError`, or `TypeError`, `ValueError` or `OverflowError`
         when a value cannot travel; then nothing was sent.
         """
         body: bytes = msgpack.packb(message, use_bin_type=True, default=plain)
         if len(body) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message may have {MAX_MESSAGE_BYTES} bytes; found {len(body)}")
-        with self._sending:
-            self._sock.sendall(len(body).to_bytes(4, "little") + body)
+        try:
+            with self._sending:
+                self._sock.sendall(len(body).to_bytes(4, "little") + body)
+        except OSError as error:
+            raise PeerGoneError(str(error)) from error
 
     def receive(self) -> Message | None:
         """The next message, or `None` when the peer is gone."""
         while (message := self._whole()) is None:
             try:
                 data = self._sock.recv(_CHUNK)
-            except ConnectionError:
+            except OSError:
                 return None
             if not data:
                 return None
             self._received += data
         return message
-
-    def waiting(self) -> bool:
-        """Whether `receive` would return at once, or nearly."""
-        return bool(self._received or self._poll.poll(0))
 
     def _whole(self) -> Message | None:
         buffer = self._received
