@@ -243,6 +243,10 @@ def test_a_retried_command_moves_once(daemon):
     assert control.call("instruments.call", request) == first
     position = control.call("instruments.call", {"instrument": "stage", "verb": "position"})
     assert position["value"] == pytest.approx(5.0, abs=1e-3)
+    refused = {**request, "args": [1000.0], "key": "too far"}
+    for _ in range(2):
+        with pytest.raises(LimitError, match="within 0 to 50"):
+            control.call("instruments.call", refused)
 
 
 def test_a_killed_daemon_leaves_interrupted_runs_and_starts_again(slow_daemon):

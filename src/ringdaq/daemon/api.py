@@ -12,14 +12,21 @@ from ringdaq import __version__
 from ringdaq.clock import now_nanos
 from ringdaq.config import Rig
 from ringdaq.daemon.audit import Audit
-from ringdaq.daemon.control_server import Method, Peer
+from ringdaq.daemon.control_server import ARRIVED, Method, Peer
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
 from ringdaq.daemon.store import Store
-from ringdaq.errors import BadRequestError, BusyError, UnknownInstrumentError
+from ringdaq.errors import (
+    BadRequestError,
+    BusyError,
+    RingdaqError,
+    UnknownInstrumentError,
+    from_wire,
+    to_wire,
+)
 
 MAX_WAIT_SECS = 3600.0
 MAX_LIMIT = 10_000
@@ -160,29 +167,35 @@ class Api:
                 f"it has: {', '.join(sorted(self._hosts))}",
                 instrument=instrument,
             )
-        who = user or peer.who
-        if key is None:
-            return {"value": host.call(verb, args or [], kwargs or {}, who=who)}
-        return self._call_once(key, lambda: host.call(verb, args or [], kwargs or {}, who=who))
+        who, arrived = user or peer.who, ARRIVED.get()
+
+        def call() -> Any:
+            return host.call(verb, args or [], kwargs or {}, who=who, arrived=arrived)
+
+        return {"value": call()} if key is None else self._call_once(key, call)
 
     def _call_once(self, key: str, call: Callable[[], Any]) -> dict[str, Any]:
-        """Carry a keyed command out once, however often it is sent."""
+        """Carry a keyed command out once, however often it is sent; an error is an answer too."""
         fresh, reply = self._store.begin_command(key)
         if fresh:
-            reply = {"value": call()}
+            try:
+                reply = {"value": call()}
+            except RingdaqError as error:
+                reply = {"error": to_wire(error)}
             self._store.end_command(key, reply)
         elif reply is None:
             raise BusyError(
                 f"the command with the key {key!r} was begun and has not answered; "
                 "look at the instrument before you send a new one"
             )
+        if "error" in reply:
+            raise from_wire(reply["error"])
         answer: dict[str, Any] = reply
         return answer
 
     def _panic(self, peer: Peer, user: str = "") -> dict[str, Any]:
         """Everything to its safe state first; then the runs."""
-        connected = [h.entry.instrument for h in self._hosts.values() if h.entry.instrument]
-        outcome = make_all_safe(connected)
+        outcome = make_all_safe(h for h in self._hosts.values() if h.entry.instrument)
         who = user or peer.who
         self._audit.note(who, "panic", "all instruments", new=outcome)
         for run in self._runs.active():

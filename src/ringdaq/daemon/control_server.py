@@ -8,8 +8,10 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_PEERS = 128
 # Requests that may take long have threads of their own, so that none delays a stop or a question.
+# When the request that a thread works on came in, in monotonic seconds.
+ARRIVED: ContextVar[float] = ContextVar("arrived")
 THREADS = {"urgent": 8, "quick": 8, "instruments": 32, "waiting": 64}
 KIND_OF = {"instruments.call": "instruments", "runs.wait": "waiting"}
 URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
@@ -133,7 +137,7 @@ class ControlServer:
         try:
             while (message := peer.channel.receive()) is not None:
                 peer.pending.acquire()  # a peer with too much under way waits in its own socket
-                self._pools[kind_of(message)].submit(self._answer, peer, message)
+                self._pools[kind_of(message)].submit(self._answer, peer, message, time.monotonic())
         except (OSError, BadRequestError, RuntimeError) as error:
             log.debug("the connection of pid %d ended: %s", peer.pid, error)
         finally:
@@ -146,7 +150,8 @@ class ControlServer:
             action()
         peer.channel.close()
 
-    def _answer(self, peer: Peer, message: Message) -> None:
+    def _answer(self, peer: Peer, message: Message, arrived: float) -> None:
+        ARRIVED.set(arrived)
         try:
             reply = {"id": message.get("id", 0), **self._outcome(peer, message)}
             peer.channel.send(reply)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,6 +72,7 @@ class InstrumentHost:
         self._audit = audit
         self._owner: str | None = None
         self._owner_lock = threading.Lock()
+        self._calmed_at = -math.inf
         self._last: dict[str, Any] = {}
         self._streams = {s.channels[0].name: s.name for s in scalar_streams(entry)}
 
@@ -99,9 +102,19 @@ class InstrumentHost:
 
     # --- verbs
 
-    def call(self, verb: str, args: list[Any], kwargs: Mapping[str, Any], *, who: str) -> Any:
+    def call(
+        self,
+        verb: str,
+        args: list[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        who: str,
+        arrived: float | None = None,
+    ) -> Any:
         """Carry out a verb for `who` and return what the instrument answers.
 
+        `arrived` is when the command came in (monotonic seconds; `None` is now): one that came
+        before a stop and had to wait is refused, not carried out after it.
         Raises an `InstrumentError`: the verb is unknown, a value is beyond limits, somebody else
         holds the instrument, it does not answer in time, or it says no.
         """
@@ -110,6 +123,7 @@ class InstrumentHost:
             return self._carry_out(verb, args, kwargs)
         if verb not in CALMING:
             self._check_owner(who)
+            self._check_still_wanted(verb, time.monotonic() if arrived is None else arrived)
         return self._audited(verb, args, kwargs, who)
 
     def _check_verb(self, verb: str) -> None:
@@ -129,6 +143,14 @@ class InstrumentHost:
             raise InstrumentBusyError(
                 f"{self.name} belongs to {owner} now; reading it is free, commanding it is not: "
                 "wait until the run ends or stop it",
+                instrument=self.name,
+            )
+
+    def _check_still_wanted(self, verb: str, arrived: float) -> None:
+        if arrived <= self._calmed_at:
+            raise InstrumentBusyError(
+                f"{self.name} was stopped while {verb!r} waited for its turn; nothing moved: "
+                "send it again if it is still wanted",
                 instrument=self.name,
             )
 
@@ -222,7 +244,13 @@ class InstrumentHost:
     def _move(self, start: Any, timeout: float) -> float:
         """Start a motion, wait for rest, and return the position as read back."""
         limit = check_number(timeout, instrument=self.name, what="timeout")
-        self._on_link(start, what="move")
+        asked = time.monotonic()
+
+        def start_if_wanted() -> None:
+            self._check_still_wanted("move", asked)
+            start()
+
+        self._on_link(start_if_wanted, what="move")
         self._wait_settled(limit)
         return self._position()
 
@@ -241,11 +269,22 @@ class InstrumentHost:
         self._publish("value", float(value))
         return value
 
-    def _stop(self) -> None:
-        self._movable.stop()
+    def stop(self) -> None:
+        """End its motion now, and what waits to move it."""
+        self._calmed_at = time.monotonic()
+        if "Movable" in self.entry.capabilities:
+            self._movable.stop()
 
-    def _make_safe(self) -> None:
-        self._movable.make_safe()
+    def make_safe(self) -> None:
+        """Bring it to its safe state now, and refuse what waits to command it."""
+        self._calmed_at = time.monotonic()
+        if self.entry.instrument is not None:
+            self._movable.make_safe()
+
+    def rest(self, deadline_secs: float) -> None:
+        """Return once it is at rest; raises `InstrumentTimeoutError` when it is not in time."""
+        if self.entry.instrument is not None and "Movable" in self.entry.capabilities:
+            self._movable.wait_settled(deadline_secs)
 
     def _publish(self, channel: str, value: float) -> None:
         self._last[channel] = value
@@ -310,6 +349,6 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "wait_settled": InstrumentHost._wait_settled,
     "position": InstrumentHost._position,
     "read": InstrumentHost._read,
-    "stop": InstrumentHost._stop,
-    "make_safe": InstrumentHost._make_safe,
+    "stop": InstrumentHost.stop,
+    "make_safe": InstrumentHost.make_safe,
 }

@@ -142,7 +142,7 @@ class Daemon:
         log.info("ready: rig %r, control socket %s", self.rig.name, self._server.path)
 
     def _make_safe(self) -> None:
-        connected = [h.entry.instrument for h in self._hosts.values() if h.entry.instrument]
+        connected = (h for h in self._hosts.values() if h.entry.instrument)
         for name, outcome in make_all_safe(connected).items():
             if outcome != "safe":
                 log.error("%s is not known to be safe: %s", name, outcome)

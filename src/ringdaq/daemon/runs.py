@@ -162,7 +162,7 @@ class Run:
 
     def _finish(self, outcome: Outcome) -> None:
         """The state becomes final only when the instruments are at rest."""
-        rest = make_all_safe(h.entry.instrument for h in self.hosts.values())
+        rest = make_all_safe(self.hosts.values())
         for name, how in rest.items():
             if how != "safe":
                 log.error("run %s: %s is not known to be safe: %s", self.run_id, name, how)
@@ -217,8 +217,7 @@ class Run:
         else:
             self._process.request_stop()
         for host in self.hosts.values():
-            if "Movable" in host.entry.capabilities:
-                host.entry.instrument.stop()
+            host.stop()
 
     def status(self) -> dict[str, Any]:
         """Everything known of the run, as plain values."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from ringdaq.errors import LimitError
-from ringdaq.instruments import Movable
 
 SAFE_DEADLINE_SECS = 2.0
 
@@ -67,12 +66,14 @@ class HasSafeState(Protocol):
 
     def make_safe(self) -> None: ...
 
+    def rest(self, deadline_secs: float) -> None:
+        """Return once it is at rest; what brakes is not safe before."""
+
 
 def _make_safe(instrument: HasSafeState, deadline_secs: float, outcome: dict[str, str]) -> None:
     try:
         instrument.make_safe()
-        if isinstance(instrument, Movable):  # what brakes is not safe before it rests
-            instrument.wait_settled(deadline_secs)
+        instrument.rest(deadline_secs)
         outcome[instrument.name] = "safe"
     except Exception as error:
         outcome[instrument.name] = f"{type(error).__name__}: {error}"

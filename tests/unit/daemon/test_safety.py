@@ -39,6 +39,9 @@ class Calm:
     def make_safe(self):
         self.safe = True
 
+    def rest(self, deadline_secs):
+        pass
+
 
 class Hung(Calm):
     def __init__(self, name):
