@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -142,6 +144,23 @@ def test_a_lapped_recorder_declares_exactly_what_it_lost(stand, start_writer):
     assert len(kept) + len(lost) == writer.total
 
 
+def test_a_recorder_that_is_asked_to_go_leaves_its_recording_to_the_next(stand, start_writer):
+    writer = start_writer(rate=RATE, total=6_000, capacity_bytes=8 << 20)
+    stand.start_recorder()
+    file = stand.open("run", [writer.reader])
+    writer.go()
+    wait_until(file.exists, "the file")
+    stand.recorder.send_signal(signal.SIGTERM)
+    assert stand.recorder.wait(30) == 0
+    assert not describe_file(file)["sealed"]
+    stand.start_recorder()
+    writer.wait()
+    stand.end("run", [writer.reader])
+    counters = stand.wait_sealed("run")["streams"][STREAM]
+    assert (counters["durable_rows"], counters["gaps"]) == (writer.total, 0)
+    assert check_flushed(file) == writer.total
+
+
 def test_without_a_daemon_the_rings_are_drained_and_the_file_sealed(stand, start_writer):
     writer = start_writer(rate=RATE, total=3_000, capacity_bytes=8 << 20)
     stand.start_recorder()
@@ -155,6 +174,18 @@ def test_without_a_daemon_the_rings_are_drained_and_the_file_sealed(stand, start
     found = describe_file(file)
     assert (found["state"], found["sealed"]) == ("interrupted", True)
     assert check_flushed(file) == writer.total
+
+
+def test_without_a_daemon_from_the_start_the_recorder_says_so(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ringdaq.recorder", "--socket", tmp_path / "none.sock"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "a daemon should answer on its control socket" in done.stderr
 
 
 def test_a_recording_that_nobody_finished_is_finished_at_the_next_start(stand, start_writer):
