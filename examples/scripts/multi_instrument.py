@@ -10,7 +10,7 @@ steps = parameters.get("steps", 21)
 best_position = start
 best_power = -1.0
 for i in range(steps):
-    stage.move_abs(start + (end - start) * i / (steps - 1))
+    stage.move_abs(start + (end - start) * i / max(steps - 1, 1))
     stage.wait_settled(10.0)
     position = stage.position()
     power = power_meter.read()

@@ -41,27 +41,29 @@ class Killing:
 def outcome_of(
     done: Mapping[str, Any] | None,
     killing: Killing | None,
+    *,
     returncode: int,
     line: int,
+    last_line: int,
     stderr: str,
 ) -> Outcome:
     """The verdict: the script's own word first, then ours, then the kernel's."""
     if done is not None:
-        return _told(done, line)
+        return _told(done, line, last_line)
     if killing is not None:
         error = None if killing.error is None else to_wire(killing.error)
         return Outcome(killing.state, error, line)
     return Outcome(RunState.CRASHED, to_wire(_crash(returncode, line, stderr)), line)
 
 
-def _told(done: Mapping[str, Any], line: int) -> Outcome:
+def _told(done: Mapping[str, Any], line: int, last_line: int) -> Outcome:
     states = {s.value: s for s in (RunState.COMPLETED, RunState.STOPPED, RunState.FAILED)}
     state = states.get(str(done.get("state")), RunState.FAILED)
     error, at = done.get("error"), done.get("at")
     return Outcome(
         state,
         to_wire(from_wire(error)) if isinstance(error, dict) else None,
-        at if isinstance(at, int) and at > 0 else line,
+        at if isinstance(at, int) and 0 < at <= last_line else line,
     )
 
 

@@ -198,7 +198,12 @@ class ScriptProcess:
             # What the script sent last is still on its way, unless an instrument holds us up.
             self._lock.wait_for(lambda: self._drained or self._calling, _DRAIN_SECS)
             self._outcome = ends.outcome_of(
-                self._done, self._killing, returncode, self.current_line, child.stderr()
+                self._done,
+                self._killing,
+                returncode=returncode,
+                line=self.current_line,
+                last_line=self._status.last_line,
+                stderr=child.stderr(),
             )
             self._lock.notify_all()
             child.wire.hang_up()
@@ -315,16 +320,18 @@ class ScriptProcess:
 
     def _sleep(self, seconds: float, closing: bool) -> None:
         """In slices, so that a killed script's thread does not sleep on."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self._gone:
-            if closing and self._stop_asked:
-                self._ended.wait(left)  # the host would refuse, but the script may tidy up
-            elif self._stop_asked:
+        left = seconds
+        while left > 0 and not self._gone:
+            piece = min(left, _SLEEP_SLICE_SECS)
+            if self._stop_asked and not closing:
                 raise ScriptStoppedError("the run was stopped while it slept")
-            else:
-                self._host_sleep(min(left, _SLEEP_SLICE_SECS), closing)
+            self._sleep_piece(piece, closing)
+            left -= piece
 
-    def _host_sleep(self, seconds: float, closing: bool) -> None:
+    def _sleep_piece(self, seconds: float, closing: bool) -> None:
+        if self._stop_asked:
+            self._ended.wait(seconds)  # the host would refuse, but the script may tidy up
+            return
         try:
             self._host.sleep(seconds)
         except ScriptStoppedError:

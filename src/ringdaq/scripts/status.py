@@ -37,6 +37,11 @@ class Status:
             return self._line
 
     @property
+    def last_line(self) -> int:
+        """The number of the script's last line."""
+        return len(self._lines)
+
+    @property
     def source_line(self) -> str:
         """The text of the current line."""
         line = self.line
