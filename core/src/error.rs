@@ -65,11 +65,7 @@ impl fmt::Display for RingError {
         match self {
             Self::Io(tried, error) => write!(f, "{tried}: {error}"),
             Self::Corrupt(text) | Self::Invalid(text) => f.write_str(text),
-            Self::Overrun {
-                lost_records,
-                lost_rows,
-                resume_at,
-            } => {
+            Self::Overrun { lost_records, lost_rows, resume_at } => {
                 write!(f, "the writer lapped this reader: {lost_records} records ")?;
                 match lost_rows {
                     Some(rows) => write!(f, "({rows} rows) ")?,
@@ -78,10 +74,7 @@ impl fmt::Display for RingError {
                 write!(f, "are lost; the oldest left is {resume_at}")
             }
             Self::NotYetWritten { sequence, next } => {
-                write!(
-                    f,
-                    "record {sequence} is not written yet; the next one will be {next}"
-                )
+                write!(f, "record {sequence} is not written yet; the next one will be {next}")
             }
             Self::EndOfStream => {
                 f.write_str("the writer closed the stream, and all of it was read")
@@ -93,10 +86,7 @@ impl fmt::Display for RingError {
                 write!(f, "the ring needs {needed} bytes; {free} are free")
             }
             Self::TooLarge { record, capacity } => {
-                write!(
-                    f,
-                    "a record of {record} bytes does not fit into a ring of {capacity} bytes"
-                )
+                write!(f, "a record of {record} bytes does not fit into a ring of {capacity} bytes")
             }
         }
     }

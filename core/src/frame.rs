@@ -33,11 +33,7 @@ fn word(bytes: &[u8; FRAME_SIZE], at: usize) -> u64 {
 impl Frame {
     /// The filler for the rest of the data region.
     pub fn filler(length: u64) -> Self {
-        Self {
-            skip: true,
-            length,
-            ..Self::default()
-        }
+        Self { skip: true, length, ..Self::default() }
     }
 
     /// The frame as bytes.
@@ -126,10 +122,7 @@ mod tests {
 
     #[test]
     fn a_frame_comes_back() {
-        assert_eq!(
-            Frame::from_bytes(&frame().to_bytes(), 512).unwrap(),
-            frame()
-        );
+        assert_eq!(Frame::from_bytes(&frame().to_bytes(), 512).unwrap(), frame());
         let filler = Frame::filler(64);
         assert_eq!(Frame::from_bytes(&filler.to_bytes(), 64).unwrap(), filler);
     }
@@ -147,11 +140,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_data_region_is_refused() {
         assert!(Frame::from_bytes(&frame().to_bytes(), 448).is_err());
-        let small = Frame {
-            length: 0,
-            payload_len: 0,
-            ..frame()
-        };
+        let small = Frame { length: 0, payload_len: 0, ..frame() };
         assert!(Frame::from_bytes(&small.to_bytes(), 512).is_err());
     }
 }

@@ -193,10 +193,7 @@ pub fn record_len(payload_len: u64, capacity: u64) -> Result<u64, RingError> {
         .checked_add(FRAME_SIZE as u64)
         .and_then(align_up)
         .filter(|length| *length <= capacity)
-        .ok_or(RingError::TooLarge {
-            record: payload_len,
-            capacity,
-        })
+        .ok_or(RingError::TooLarge { record: payload_len, capacity })
 }
 
 /// The sizes of one ring, constant for its life.
@@ -213,19 +210,14 @@ pub struct Geometry {
 impl Geometry {
     /// The geometry for a capacity, given the smallest record that will ever be written.
     pub fn plan(capacity: u64, smallest_record: u64, schema_len: u64) -> Result<Self, RingError> {
-        let capacity = align_up(capacity)
-            .filter(|c| *c <= i64::MAX as u64 / 4)
-            .ok_or_else(|| {
+        let capacity =
+            align_up(capacity).filter(|c| *c <= i64::MAX as u64 / 4).ok_or_else(|| {
                 RingError::Invalid(format!("a ring of {capacity} bytes is too large"))
             })?;
         // One entry more than records can be alive, so that the one before the oldest is always there.
         let alive = capacity / smallest_record.max(FRAME_SIZE as u64);
         let index_entries = (alive + 2).max(MIN_INDEX_ENTRIES);
-        Ok(Self {
-            capacity,
-            index_entries,
-            schema_len,
-        })
+        Ok(Self { capacity, index_entries, schema_len })
     }
 
     /// File offset of the index.
@@ -292,25 +284,13 @@ impl Constants {
         let g = &self.geometry;
         put(&mut bytes, MAGIC_AT, &MAGIC.to_le_bytes());
         put(&mut bytes, CAPACITY_AT, &g.capacity.to_le_bytes());
-        put(
-            &mut bytes,
-            SCHEMA_LEN_AT,
-            &(g.schema_len as u32).to_le_bytes(),
-        );
+        put(&mut bytes, SCHEMA_LEN_AT, &(g.schema_len as u32).to_le_bytes());
         put(&mut bytes, LAYOUT_VERSION_AT, &LAYOUT_VERSION.to_le_bytes());
         put(&mut bytes, GENERATION_AT, &self.generation);
-        put(
-            &mut bytes,
-            WRITER_STATE_AT,
-            &u64::from(writer_pid).to_le_bytes(),
-        );
+        put(&mut bytes, WRITER_STATE_AT, &u64::from(writer_pid).to_le_bytes());
         put(&mut bytes, INDEX_OFFSET_AT, &g.index_offset().to_le_bytes());
         put(&mut bytes, INDEX_ENTRIES_AT, &g.index_entries.to_le_bytes());
-        put(
-            &mut bytes,
-            SCHEMA_OFFSET_AT,
-            &g.schema_offset().to_le_bytes(),
-        );
+        put(&mut bytes, SCHEMA_OFFSET_AT, &g.schema_offset().to_le_bytes());
         put(&mut bytes, SCHEMA_CRC_AT, &self.schema_crc.to_le_bytes());
         let crc = constants_crc(&bytes);
         put(&mut bytes, HEADER_CRC_AT, &crc.to_le_bytes());
@@ -391,11 +371,7 @@ mod tests {
 
     fn constants() -> Constants {
         let geometry = Geometry::plan(4096, 512, 300).unwrap();
-        Constants {
-            geometry,
-            generation: [7; 16],
-            schema_crc: 0x1234_5678,
-        }
+        Constants { geometry, generation: [7; 16], schema_crc: 0x1234_5678 }
     }
 
     #[test]
@@ -416,10 +392,7 @@ mod tests {
                 let mut damaged = header;
                 damaged[byte] ^= 1 << bit;
                 let found = Constants::from_header(&damaged, wanted.geometry.file_size());
-                assert!(
-                    matches!(found, Err(RingError::Corrupt(_))),
-                    "byte {byte} bit {bit}"
-                );
+                assert!(matches!(found, Err(RingError::Corrupt(_))), "byte {byte} bit {bit}");
             }
         }
     }

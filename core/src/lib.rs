@@ -30,12 +30,7 @@
 //! # Ok(())
 //! # }
 //! ```
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    unsafe_op_in_unsafe_fn,
-    unsafe_code
-)]
+#![deny(missing_docs, missing_debug_implementations, unsafe_op_in_unsafe_fn, unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -59,6 +54,12 @@ pub mod ring;
 #[cfg(all(feature = "python", not(loom)))]
 mod python;
 
+#[cfg(all(test, not(loom)))]
+mod damage_tests;
+#[cfg(all(test, not(loom)))]
+mod death_tests;
+#[cfg(all(test, not(loom)))]
+mod heap;
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]

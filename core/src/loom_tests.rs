@@ -19,11 +19,7 @@ use crate::writer::{Stamp, Writer};
 
 const CHUNK: usize = 64;
 /// Two records of 128 bytes fit, and the index has the two spare entries that every ring has.
-const GEOMETRY: Geometry = Geometry {
-    capacity: 256,
-    index_entries: 4,
-    schema_len: 0,
-};
+const GEOMETRY: Geometry = Geometry { capacity: 256, index_entries: 4, schema_len: 0 };
 
 struct LoomMemory {
     words: Vec<AtomicU64>,
@@ -94,11 +90,7 @@ struct LoomBell {
 impl LoomBell {
     fn new() -> Arc<Self> {
         let (word, bucket) = (AtomicU32::new(0), Mutex::new(()));
-        Arc::new(Self {
-            word,
-            bucket,
-            sleepers: Condvar::new(),
-        })
+        Arc::new(Self { word, bucket, sleepers: Condvar::new() })
     }
 }
 
@@ -138,12 +130,8 @@ fn append<M: MemoryMut>(writer: &mut Writer<M>) {
     let slot = writer.reserve(CHUNK as u64).unwrap();
     writer.fill(&slot, 0, &[sequence as u8 + 1; CHUNK]).unwrap();
     let nanos = sequence as i64;
-    let stamp = Stamp {
-        first_nanos: nanos,
-        last_nanos: nanos,
-        rows: sequence + 1,
-        heartbeat_nanos: 0,
-    };
+    let stamp =
+        Stamp { first_nanos: nanos, last_nanos: nanos, rows: sequence + 1, heartbeat_nanos: 0 };
     assert_eq!(writer.commit(slot, stamp), sequence);
 }
 
@@ -163,17 +151,10 @@ fn assert_read_is_true<M: Memory>(reader: &Reader<M>, sequence: u64) {
             assert_eq!(frame.first_row, rows_before(sequence));
             assert_eq!(payload, vec![sequence as u8 + 1; CHUNK]);
         }
-        Err(RingError::Overrun {
-            lost_records,
-            lost_rows,
-            resume_at,
-        }) => {
+        Err(RingError::Overrun { lost_records, lost_rows, resume_at }) => {
             assert_eq!(resume_at - sequence, lost_records);
             assert!(lost_records > 0);
-            assert_eq!(
-                lost_rows,
-                Some(rows_before(resume_at) - rows_before(sequence))
-            );
+            assert_eq!(lost_rows, Some(rows_before(resume_at) - rows_before(sequence)));
         }
         Err(RingError::NotYetWritten { next, .. }) => assert!(next <= sequence),
         Err(other) => panic!("record {sequence}: {other}"),
@@ -286,5 +267,36 @@ fn loom_two_sleepers_both_learn_of_the_end() {
         sleep(memory, bell);
         sleeping.join().unwrap();
         writing.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_an_index_entry_that_is_rewritten_is_not_mixed() {
+    check(|| {
+        let (memory, mut writer) = written(4);
+        let reader = Reader::new(memory, GEOMETRY);
+        let writing = thread::spawn(move || append(&mut writer));
+        let found = reader.rows_before(1);
+        assert!(found.is_none() || found == Some(rows_before(1)), "{found:?}");
+        let newest = reader.rows_before(5);
+        assert!(newest.is_none() || newest == Some(rows_before(5)), "{newest:?}");
+        writing.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_the_last_record_before_the_end_is_seen() {
+    check(|| {
+        let (memory, mut writer) = written(0);
+        let reader = Reader::new(memory, GEOMETRY);
+        let reading = thread::spawn(move || {
+            if reader.is_closed() {
+                assert_eq!(reader.next_sequence(), 1);
+                assert_read_is_true(&reader, 0);
+            }
+        });
+        append(&mut writer);
+        writer.close();
+        reading.join().unwrap();
     });
 }

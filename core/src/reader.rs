@@ -57,11 +57,7 @@ pub struct Reader<M> {
 impl<M: Memory> Reader<M> {
     /// Begins to read.
     pub fn new(memory: M, geometry: Geometry) -> Self {
-        let reader = Self {
-            memory,
-            geometry,
-            remembered: Mutex::new([(0, 0); REMEMBERED]),
-        };
+        let reader = Self { memory, geometry, remembered: Mutex::new([(0, 0); REMEMBERED]) };
         let next = reader.next_sequence();
         if let Some(rows) = reader.indexed_rows_before(next) {
             reader.remember(next, rows);
@@ -152,7 +148,7 @@ impl<M: Memory> Reader<M> {
             let middle = low + (high - low) / 2;
             let entry = read_entry(&self.memory, &self.geometry, middle);
             if !self.is_intact(middle) {
-                low = self.oldest_sequence();
+                low = self.oldest_sequence().max(middle + 1);
                 continue;
             }
             match entry {
@@ -187,9 +183,7 @@ impl<M: Memory> Reader<M> {
                 closed: self.is_closed(),
             });
         }
-        Err(RingError::corrupt(
-            "the ring's counters contradict its index",
-        ))
+        Err(RingError::corrupt("the ring's counters contradict its index"))
     }
 
     /// What a reader that wanted `sequence` has lost.
@@ -211,8 +205,7 @@ impl<M: Memory> Reader<M> {
 
     /// Rows in all records before one; `None` where neither the index nor this reader knows.
     pub fn rows_before(&self, sequence: u64) -> Option<u64> {
-        self.indexed_rows_before(sequence)
-            .or_else(|| self.remembered_rows_before(sequence))
+        self.indexed_rows_before(sequence).or_else(|| self.remembered_rows_before(sequence))
     }
 
     fn indexed_rows_before(&self, sequence: u64) -> Option<u64> {
@@ -225,21 +218,12 @@ impl<M: Memory> Reader<M> {
     }
 
     fn remembered_rows_before(&self, sequence: u64) -> Option<u64> {
-        let remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        remembered
-            .iter()
-            .find(|(known, _)| *known == sequence)
-            .map(|(_, rows)| *rows)
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.iter().find(|(known, _)| *known == sequence).map(|(_, rows)| *rows)
     }
 
     fn remember(&self, sequence: u64, rows: u64) {
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered[0].0 != sequence {
             remembered.rotate_right(1);
             remembered[0] = (sequence, rows);
@@ -263,10 +247,7 @@ impl<M: Memory> Reader<M> {
                 frame.sequence
             )));
         }
-        Ok(Located {
-            frame,
-            payload_at: at + FRAME_SIZE,
-        })
+        Ok(Located { frame, payload_at: at + FRAME_SIZE })
     }
 
     fn damaged_entry(&self, sequence: u64) -> RingError {
@@ -274,10 +255,7 @@ impl<M: Memory> Reader<M> {
     }
 
     /// First and last time of a range of records; the outer `None` if the writer moved meanwhile.
-    #[allow(
-        clippy::type_complexity,
-        reason = "two nested options are what there is to say"
-    )]
+    #[allow(clippy::type_complexity, reason = "two nested options are what there is to say")]
     fn time_span(
         &self,
         oldest: u64,
@@ -287,10 +265,9 @@ impl<M: Memory> Reader<M> {
             return Ok(Some((None, None)));
         }
         match (self.locate(oldest), self.locate(next - 1)) {
-            (Ok(first), Ok(last)) => Ok(Some((
-                Some(first.frame.first_nanos),
-                Some(last.frame.last_nanos),
-            ))),
+            (Ok(first), Ok(last)) => {
+                Ok(Some((Some(first.frame.first_nanos), Some(last.frame.last_nanos))))
+            }
             (Err(RingError::Overrun { .. }), _) | (_, Err(RingError::Overrun { .. })) => Ok(None),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }

@@ -39,18 +39,9 @@ fn c_path(path: &Path) -> Result<CString, RingError> {
 fn open_file(path: &Path, flags: i32, mode: u32) -> Result<File, RingError> {
     let name = c_path(path)?;
     // SAFETY: `name` is a valid C string for the length of the call.
-    let fd = unsafe {
-        libc::open(
-            name.as_ptr(),
-            flags | libc::O_NOFOLLOW | libc::O_CLOEXEC,
-            mode,
-        )
-    };
+    let fd = unsafe { libc::open(name.as_ptr(), flags | libc::O_NOFOLLOW | libc::O_CLOEXEC, mode) };
     if fd < 0 {
-        return Err(RingError::last_os_error(format!(
-            "cannot open {}",
-            path.display()
-        )));
+        return Err(RingError::last_os_error(format!("cannot open {}", path.display())));
     }
     // SAFETY: `fd` was just opened and belongs to nobody else.
     Ok(unsafe { File::from_raw_fd(fd) })
@@ -59,20 +50,10 @@ fn open_file(path: &Path, flags: i32, mode: u32) -> Result<File, RingError> {
 fn map(file: &File, len: usize, protection: i32) -> Result<NonNull<u8>, RingError> {
     let fd = file.as_raw_fd();
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-    let start = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            len,
-            protection,
-            libc::MAP_SHARED,
-            fd,
-            0,
-        )
-    };
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, 0) };
     if start == libc::MAP_FAILED {
-        return Err(RingError::last_os_error(format!(
-            "cannot map {len} bytes of a ring"
-        )));
+        return Err(RingError::last_os_error(format!("cannot map {len} bytes of a ring")));
     }
     NonNull::new(start.cast()).ok_or_else(|| RingError::corrupt("a mapping at address 0"))
 }
@@ -84,10 +65,7 @@ fn free_bytes(file: &File) -> u64 {
     if unsafe { libc::fstatvfs(file.as_raw_fd(), &raw mut found) } != 0 {
         return 0;
     }
-    #[allow(
-        clippy::unnecessary_cast,
-        reason = "the fields are narrower on other machines"
-    )]
+    #[allow(clippy::unnecessary_cast, reason = "the fields are narrower on other machines")]
     (found.f_bavail as u64).saturating_mul(found.f_frsize as u64)
 }
 
@@ -100,10 +78,7 @@ fn allocate(file: &File, len: u64) -> Result<(), RingError> {
             0 => return Ok(()),
             libc::EINTR => {}
             libc::ENOSPC | libc::EFBIG | libc::EDQUOT => {
-                return Err(RingError::NoSpace {
-                    needed: len,
-                    free: free_bytes(file),
-                });
+                return Err(RingError::NoSpace { needed: len, free: free_bytes(file) });
             }
             code => {
                 let error = io::Error::from_raw_os_error(code);
@@ -115,15 +90,10 @@ fn allocate(file: &File, len: u64) -> Result<(), RingError> {
 
 /// The coarse monotonic clock, in nanoseconds.
 pub fn coarse_clock_nanos() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` outlives the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
-    (now.tv_sec as u64)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(now.tv_nsec as u64)
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }
 
 /// Sixteen random bytes.
@@ -177,46 +147,28 @@ impl Region {
 
     /// Maps an existing regular file as it is.
     pub fn open(path: &Path, writable: bool) -> Result<Self, RingError> {
-        let flags = if writable {
-            libc::O_RDWR
-        } else {
-            libc::O_RDONLY
-        };
+        let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
         // Not blocking: a FIFO planted at the path must not hang whoever opens it.
         let file = open_file(path, flags | libc::O_NONBLOCK, 0)?;
         let found = file
             .metadata()
             .map_err(|e| RingError::Io(format!("cannot measure {}", path.display()), e))?;
         if !found.is_file() {
-            return Err(RingError::corrupt(format!(
-                "not a regular file: {}",
-                path.display()
-            )));
+            return Err(RingError::corrupt(format!("not a regular file: {}", path.display())));
         }
         let len = usize::try_from(found.len())
             .map_err(|_| RingError::corrupt(format!("{} bytes cannot be mapped", found.len())))?;
         if len == 0 {
-            return Err(RingError::corrupt(format!(
-                "an empty file: {}",
-                path.display()
-            )));
+            return Err(RingError::corrupt(format!("an empty file: {}", path.display())));
         }
         Self::mapped(file, len, writable)
     }
 
     fn mapped(file: File, len: usize, writable: bool) -> Result<Self, RingError> {
-        let protection = if writable {
-            libc::PROT_READ | libc::PROT_WRITE
-        } else {
-            libc::PROT_READ
-        };
+        let protection =
+            if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         let start = map(&file, len, protection)?;
-        Ok(Self {
-            file,
-            start,
-            len,
-            writable,
-        })
+        Ok(Self { file, start, len, writable })
     }
 
     /// Bytes of the mapping.
@@ -237,9 +189,7 @@ impl Region {
     /// Bytes that the file has now; fewer than the mapping means that somebody cut it.
     pub fn file_size(&self) -> Result<u64, RingError> {
         let found = self.file.metadata();
-        found
-            .map(|m| m.len())
-            .map_err(|e| RingError::Io("cannot measure a ring".into(), e))
+        found.map(|m| m.len()).map_err(|e| RingError::Io("cannot measure a ring".into(), e))
     }
 
     /// Refuses to go on if the file was cut: touching the missing bytes would kill the process.
@@ -261,9 +211,7 @@ impl Region {
         let done =
             unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_OFD_SETLK, &raw const request) };
         if done != 0 {
-            return Err(RingError::last_os_error(
-                "cannot take the ring's owner lock",
-            ));
+            return Err(RingError::last_os_error("cannot take the ring's owner lock"));
         }
         Ok(())
     }
@@ -275,11 +223,7 @@ impl Region {
 
     fn check_range(&self, at: usize, len: usize) {
         let fits = at.checked_add(len).is_some_and(|end| end <= self.len);
-        assert!(
-            fits,
-            "{len} bytes at {at} lie beyond a mapping of {} bytes",
-            self.len
-        );
+        assert!(fits, "{len} bytes at {at} lie beyond a mapping of {} bytes", self.len);
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -391,12 +335,7 @@ impl Bell for WakeFile {
     fn wake_all(&self) {
         // SAFETY: as in `sleep`; waking touches no memory.
         unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.word().as_ptr(),
-                libc::FUTEX_WAKE,
-                i32::MAX,
-            );
+            libc::syscall(libc::SYS_futex, self.word().as_ptr(), libc::FUTEX_WAKE, i32::MAX);
         }
     }
 }

@@ -75,19 +75,12 @@ impl RingWriter {
     ) -> Result<Self, RingError> {
         let schema_len = schema.len() as u64;
         if schema_len > MAX_SCHEMA_LEN {
-            return Err(RingError::TooLarge {
-                record: schema_len,
-                capacity: MAX_SCHEMA_LEN,
-            });
+            return Err(RingError::TooLarge { record: schema_len, capacity: MAX_SCHEMA_LEN });
         }
         let smallest = crate::layout::record_len(smallest_payload, capacity)?;
         let geometry = Geometry::plan(capacity, smallest, schema_len)?;
         let schema_crc = crc32fast::hash(schema);
-        let constants = Constants {
-            geometry,
-            generation: random_id()?,
-            schema_crc,
-        };
+        let constants = Constants { geometry, generation: random_id()?, schema_crc };
         let temporary = temporary_path(path)?;
         let (region, wake) = match build(&temporary, path, &constants, schema) {
             Ok(built) => built,
@@ -101,12 +94,7 @@ impl RingWriter {
             return Err(error);
         }
         let writer = Writer::new(Arc::new(region), geometry);
-        Ok(Self {
-            writer,
-            wake,
-            constants,
-            path: path.to_owned(),
-        })
+        Ok(Self { writer, wake, constants, path: path.to_owned() })
     }
 
     /// Where the ring lies.
@@ -132,12 +120,7 @@ impl RingWriter {
     /// Publishes a filled slot, wakes who waits for it, and returns its sequence number.
     pub fn commit(&mut self, slot: Slot, first_nanos: i64, last_nanos: i64, rows: u64) -> u64 {
         let heartbeat_nanos = coarse_clock_nanos();
-        let stamp = Stamp {
-            first_nanos,
-            last_nanos,
-            rows,
-            heartbeat_nanos,
-        };
+        let stamp = Stamp { first_nanos, last_nanos, rows, heartbeat_nanos };
         let sequence = self.writer.commit(slot, stamp);
         ring_bell(&self.wake);
         sequence
@@ -210,13 +193,7 @@ impl RingReader {
         let constants = read_constants(&region)?;
         let schema = read_schema(&region, &constants)?;
         let reader = Reader::new(Arc::new(region), constants.geometry);
-        Ok(Self {
-            reader,
-            constants,
-            schema,
-            path: path.to_owned(),
-            wake: OnceLock::new(),
-        })
+        Ok(Self { reader, constants, schema, path: path.to_owned(), wake: OnceLock::new() })
     }
 
     /// Where the ring lies.
@@ -317,12 +294,7 @@ impl RingReader {
         if self.reader.next_sequence() > sequence || self.reader.is_closed() {
             return Ok(true);
         }
-        let due = wait_once(
-            &self.reader,
-            self.bell()?,
-            sequence,
-            timeout.min(LONGEST_SLEEP),
-        );
+        let due = wait_once(&self.reader, self.bell()?, sequence, timeout.min(LONGEST_SLEEP));
         self.region().check_size()?;
         Ok(due || !self.region().is_owned())
     }

@@ -61,16 +61,7 @@ impl<M: MemoryMut> Writer<M> {
     /// Begins to write a ring whose words are all 0.
     pub fn new(memory: M, geometry: Geometry) -> Self {
         let newest_nanos = i64::MIN;
-        Self {
-            memory,
-            geometry,
-            head: 0,
-            tail: 0,
-            oldest: 0,
-            next: 0,
-            rows: 0,
-            newest_nanos,
-        }
+        Self { memory, geometry, head: 0, tail: 0, oldest: 0, next: 0, rows: 0, newest_nanos }
     }
 
     /// Begins at other counts than 0, as a ring that has run for years would have reached them.
@@ -81,11 +72,7 @@ impl<M: MemoryMut> Writer<M> {
         (writer.head, writer.tail) = (head, head);
         (writer.oldest, writer.next, writer.rows) = (sequence, sequence, rows);
         writer.publish_tail();
-        let before = Entry {
-            offset: head,
-            end_row: rows,
-            newest_nanos: i64::MIN,
-        };
+        let before = Entry { offset: head, end_row: rows, newest_nanos: i64::MIN };
         write_entry(&writer.memory, &geometry, sequence.wrapping_sub(1), &before);
         writer.publish_head(0);
         writer
@@ -111,15 +98,9 @@ impl<M: MemoryMut> Writer<M> {
         self.evict(start, length);
         if skip > 0 && self.tail <= self.head {
             let filler = Frame::filler(skip).to_bytes();
-            self.memory
-                .copy_in(self.geometry.data_at(self.head), &filler);
+            self.memory.copy_in(self.geometry.data_at(self.head), &filler);
         }
-        Ok(Slot {
-            at: self.geometry.data_at(start),
-            offset: start,
-            length,
-            payload_len,
-        })
+        Ok(Slot { at: self.geometry.data_at(start), offset: start, length, payload_len })
     }
 
     /// Writes part of a slot's payload; a part beyond its end is refused.
@@ -152,11 +133,7 @@ impl<M: MemoryMut> Writer<M> {
         self.rows += stamp.rows;
         self.newest_nanos = self.newest_nanos.max(stamp.last_nanos);
         let (end_row, newest_nanos) = (self.rows, self.newest_nanos);
-        let entry = Entry {
-            offset: slot.offset,
-            end_row,
-            newest_nanos,
-        };
+        let entry = Entry { offset: slot.offset, end_row, newest_nanos };
         write_entry(&self.memory, &self.geometry, sequence, &entry);
         self.head = slot.offset + slot.length;
         self.next = sequence + 1;
@@ -168,31 +145,24 @@ impl<M: MemoryMut> Writer<M> {
     pub fn close(&mut self) {
         let state = self.memory.load(WRITER_STATE_AT, Ordering::Relaxed);
         // Release: a reader that sees the flag also sees the last `next_sequence`.
-        self.memory
-            .store(WRITER_STATE_AT, state | CLOSED, Ordering::Release);
+        self.memory.store(WRITER_STATE_AT, state | CLOSED, Ordering::Release);
     }
 
     fn publish_head(&self, heartbeat_nanos: u64) {
         // Relaxed: numbers for people; nothing is read on their strength.
-        self.memory
-            .store(ROW_COUNT_AT, self.rows, Ordering::Relaxed);
-        self.memory
-            .store(HEARTBEAT_AT, heartbeat_nanos, Ordering::Relaxed);
+        self.memory.store(ROW_COUNT_AT, self.rows, Ordering::Relaxed);
+        self.memory.store(HEARTBEAT_AT, heartbeat_nanos, Ordering::Relaxed);
         // Release: a reader that walks by bytes and acquires the head sees the record before it.
-        self.memory
-            .store(WRITE_HEAD_AT, self.head, Ordering::Release);
+        self.memory.store(WRITE_HEAD_AT, self.head, Ordering::Release);
         // Release, and last: this store commits the record. A reader that acquires it sees the
         // payload, the frame, the index entry and the head.
-        self.memory
-            .store(NEXT_SEQUENCE_AT, self.next, Ordering::Release);
+        self.memory.store(NEXT_SEQUENCE_AT, self.next, Ordering::Release);
     }
 
     fn publish_tail(&self) {
         // Relaxed: the fence below orders both before every byte that is written afterwards.
-        self.memory
-            .store(OLDEST_SEQUENCE_AT, self.oldest, Ordering::Relaxed);
-        self.memory
-            .store(READ_TAIL_AT, self.tail, Ordering::Relaxed);
+        self.memory.store(OLDEST_SEQUENCE_AT, self.oldest, Ordering::Relaxed);
+        self.memory.store(READ_TAIL_AT, self.tail, Ordering::Relaxed);
         // Pairs with the acquire fence of a reader's check: whoever has seen one of the bytes that
         // overwrite an old record then also sees that the record is gone.
         fence(Ordering::Release);
@@ -215,8 +185,7 @@ impl<M: MemoryMut> Writer<M> {
     fn drop_oldest(&mut self) {
         let capacity = self.geometry.capacity;
         let mut bytes = [0; FRAME_SIZE];
-        self.memory
-            .copy_out(self.geometry.data_at(self.tail), &mut bytes);
+        self.memory.copy_out(self.geometry.data_at(self.tail), &mut bytes);
         let expected = |frame: &Frame| frame.skip || frame.sequence == self.oldest;
         match Frame::from_bytes(&bytes, capacity - self.tail % capacity) {
             Ok(frame) if expected(&frame) => {

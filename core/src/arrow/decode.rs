@@ -43,19 +43,13 @@ fn damaged(what: impl std::fmt::Display) -> RingError {
 
 /// The flatbuffer of a message, and where the body begins.
 fn metadata(payload: &[u8]) -> Result<(&[u8], usize), RingError> {
-    let (mark, rest) = payload
-        .split_at_checked(4)
-        .ok_or_else(|| damaged("it is too short"))?;
+    let (mark, rest) = payload.split_at_checked(4).ok_or_else(|| damaged("it is too short"))?;
     if mark != CONTINUATION {
         return Err(damaged("it does not begin with the continuation mark"));
     }
-    let (len, rest) = rest
-        .split_first_chunk::<4>()
-        .ok_or_else(|| damaged("it is too short"))?;
+    let (len, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;
     let len = u32::from_le_bytes(*len) as usize;
-    let bytes = rest
-        .get(..len)
-        .ok_or_else(|| damaged("its metadata is cut"))?;
+    let bytes = rest.get(..len).ok_or_else(|| damaged("its metadata is cut"))?;
     Ok((bytes, PREFIX + len))
 }
 
@@ -93,20 +87,14 @@ impl Batch {
         {
             return Err(damaged("it is not a record batch of version 5"));
         }
-        let batch = message
-            .header_as_record_batch()
-            .ok_or_else(|| damaged("no record batch"))?;
+        let batch = message.header_as_record_batch().ok_or_else(|| damaged("no record batch"))?;
         if batch.compression().is_some() {
             return Err(damaged("it is compressed"));
         }
         let body_len = usize::try_from(message.bodyLength()).map_err(damaged)?;
-        let end = body_at
-            .checked_add(body_len)
-            .filter(|end| *end <= payload.len());
-        let body = Place {
-            at: body_at,
-            len: end.ok_or_else(|| damaged("its body is cut"))? - body_at,
-        };
+        let end = body_at.checked_add(body_len).filter(|end| *end <= payload.len());
+        let body =
+            Place { at: body_at, len: end.ok_or_else(|| damaged("its body is cut"))? - body_at };
         Walk::new(&batch, payload, body)?.columns(schema)
     }
 }
@@ -144,27 +132,17 @@ impl<'a> Walk<'a> {
         if self.node != self.nodes.len() || self.buffer != self.buffers.len() {
             return Err(damaged("it has more columns than the schema"));
         }
-        Ok(Batch {
-            rows: self.rows,
-            columns,
-        })
+        Ok(Batch { rows: self.rows, columns })
     }
 
     fn column(&mut self, column: &Column) -> Result<ColumnBuffers, RingError> {
         let nulls = self.next_node(self.rows)?;
         let validity = self.next_buffer()?;
-        let mut found = ColumnBuffers {
-            nulls,
-            validity,
-            ..ColumnBuffers::default()
-        };
+        let mut found = ColumnBuffers { nulls, validity, ..ColumnBuffers::default() };
         match column.kind {
             ColumnKind::Text => found.offsets = self.next_buffer()?,
             ColumnKind::List(_, len) => {
-                let items = self
-                    .rows
-                    .checked_mul(len as u64)
-                    .ok_or_else(|| damaged("overflow"))?;
+                let items = self.rows.checked_mul(len as u64).ok_or_else(|| damaged("overflow"))?;
                 self.next_node(items)?;
                 self.next_buffer()?;
             }
@@ -176,38 +154,26 @@ impl<'a> Walk<'a> {
     }
 
     fn next_node(&mut self, rows: u64) -> Result<u64, RingError> {
-        let node = self
-            .nodes
-            .get(self.node)
-            .ok_or_else(|| damaged("a node is missing"))?;
+        let node = self.nodes.get(self.node).ok_or_else(|| damaged("a node is missing"))?;
         self.node += 1;
         let (length, nulls) = (u64::try_from(node.0), u64::try_from(node.1));
         match (length, nulls) {
             (Ok(length), Ok(nulls)) if length == rows && nulls <= rows => Ok(nulls),
-            _ => Err(damaged(format!(
-                "a column has {} of {rows} rows, {} missing",
-                node.0, node.1
-            ))),
+            _ => {
+                Err(damaged(format!("a column has {} of {rows} rows, {} missing", node.0, node.1)))
+            }
         }
     }
 
     fn next_buffer(&mut self) -> Result<Place, RingError> {
-        let buffer = self
-            .buffers
-            .get(self.buffer)
-            .ok_or_else(|| damaged("a buffer is missing"))?;
+        let buffer = self.buffers.get(self.buffer).ok_or_else(|| damaged("a buffer is missing"))?;
         self.buffer += 1;
         let at = usize::try_from(buffer.0).map_err(damaged)?;
         let len = usize::try_from(buffer.1).map_err(damaged)?;
         if at.checked_add(len).is_none_or(|end| end > self.body.len) {
-            return Err(damaged(format!(
-                "a buffer of {len} bytes at {at} lies beyond the body"
-            )));
+            return Err(damaged(format!("a buffer of {len} bytes at {at} lies beyond the body")));
         }
-        Ok(Place {
-            at: self.body.at + at,
-            len,
-        })
+        Ok(Place { at: self.body.at + at, len })
     }
 
     fn check(&self, column: &Column, found: &mut ColumnBuffers) -> Result<(), RingError> {
@@ -215,10 +181,7 @@ impl<'a> Walk<'a> {
         if found.nulls == 0 {
             found.validity = Place::default();
         } else if !column.nullable || found.validity.len < rows.div_ceil(8) {
-            return Err(damaged(format!(
-                "column {:?} has missing values unmarked",
-                column.name
-            )));
+            return Err(damaged(format!("column {:?} has missing values unmarked", column.name)));
         }
         let wanted = match column.kind {
             ColumnKind::Bool => Some(rows.div_ceil(8)),

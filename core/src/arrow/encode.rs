@@ -44,9 +44,7 @@ impl<'a> ColumnData<'a> {
         let wanted = match kind {
             ColumnKind::Bool => Some(bits(rows)),
             ColumnKind::Text => None,
-            _ => kind
-                .row_bytes()
-                .and_then(|width| rows.checked_mul(width as u64)),
+            _ => kind.row_bytes().and_then(|width| rows.checked_mul(width as u64)),
         };
         let found = self.data.len() as u64;
         if wanted.is_some_and(|wanted| wanted != found) {
@@ -56,15 +54,10 @@ impl<'a> ColumnData<'a> {
             )));
         }
         if kind == ColumnKind::Text && self.offsets.len() as u64 != (rows + 1) * 4 {
-            return Err(RingError::Invalid(format!(
-                "{rows} texts need {} offsets",
-                rows + 1
-            )));
+            return Err(RingError::Invalid(format!("{rows} texts need {} offsets", rows + 1)));
         }
         if self.nulls > 0 && !nullable {
-            return Err(RingError::Invalid(
-                "a value is missing where none may be".into(),
-            ));
+            return Err(RingError::Invalid("a value is missing where none may be".into()));
         }
         if self.nulls > 0 && self.validity.len() as u64 != bits(rows) {
             return Err(RingError::Invalid(format!(
@@ -95,19 +88,11 @@ struct RowImage {
 impl Encoder {
     /// An encoder for a schema.
     pub fn new(schema: &Schema) -> Result<Self, RingError> {
-        let kinds: Vec<_> = schema
-            .columns()
-            .iter()
-            .map(|c| (c.kind, c.nullable))
-            .collect();
+        let kinds: Vec<_> = schema.columns().iter().map(|c| (c.kind, c.nullable)).collect();
         let parts = kinds.iter().map(|(kind, _)| kind.message_parts());
         let (nodes, buffers) = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         let template = Template::new(nodes, buffers)?;
-        let mut encoder = Self {
-            kinds,
-            template,
-            row: RowImage::default(),
-        };
+        let mut encoder = Self { kinds, template, row: RowImage::default() };
         encoder.row = encoder.row_image();
         Ok(encoder)
     }
@@ -143,9 +128,7 @@ impl Encoder {
     ) -> Result<u64, RingError> {
         if columns.len() != self.kinds.len() {
             let (wanted, found) = (self.kinds.len(), columns.len());
-            return Err(RingError::Invalid(format!(
-                "{wanted} columns are needed; found {found}"
-            )));
+            return Err(RingError::Invalid(format!("{wanted} columns are needed; found {found}")));
         }
         for ((kind, nullable), column) in self.kinds.iter().zip(columns) {
             column.check(*kind, *nullable, rows)?;
@@ -178,8 +161,7 @@ impl Encoder {
             }
             let (buffers, count) = column.buffers(*kind);
             for bytes in &buffers[..count] {
-                self.template
-                    .set_buffer(buffer, body as u64, bytes.len() as u64);
+                self.template.set_buffer(buffer, body as u64, bytes.len() as u64);
                 body += pad(bytes.len());
                 buffer += 1;
             }
@@ -202,10 +184,7 @@ impl Encoder {
         let zeros = vec![0; widths.iter().copied().max().unwrap_or(0)];
         let columns: Vec<_> = widths
             .iter()
-            .map(|width| ColumnData {
-                data: &zeros[..*width],
-                ..ColumnData::default()
-            })
+            .map(|width| ColumnData { data: &zeros[..*width], ..ColumnData::default() })
             .collect();
         let body = self.patch(1, &columns);
         let mut bytes = self.template.bytes().to_vec();
@@ -216,9 +195,6 @@ impl Encoder {
             at += pad(*width);
             place
         });
-        RowImage {
-            places: places.collect(),
-            bytes,
-        }
+        RowImage { places: places.collect(), bytes }
     }
 }

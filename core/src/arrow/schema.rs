@@ -59,10 +59,7 @@ impl Primitive {
     }
 
     fn from_data_type(data_type: &DataType) -> Option<Self> {
-        PRIMITIVES
-            .iter()
-            .find(|row| row.2 == *data_type)
-            .map(|row| row.0)
+        PRIMITIVES.iter().find(|row| row.2 == *data_type).map(|row| row.0)
     }
 }
 
@@ -125,10 +122,7 @@ impl ColumnKind {
             DataType::Utf8 => Some(Self::Text),
             DataType::FixedSizeList(item, len) if !item.is_nullable() => {
                 let len = usize::try_from(*len).ok().filter(|len| *len > 0)?;
-                Some(Self::List(
-                    Primitive::from_data_type(item.data_type())?,
-                    len,
-                ))
+                Some(Self::List(Primitive::from_data_type(item.data_type())?, len))
             }
             other => Primitive::from_data_type(other).map(Self::Number),
         }
@@ -156,11 +150,8 @@ impl ColumnKind {
 
 impl Column {
     fn field(&self) -> Field {
-        let metadata = self
-            .metadata
-            .clone()
-            .into_iter()
-            .collect::<std::collections::HashMap<_, _>>();
+        let metadata =
+            self.metadata.clone().into_iter().collect::<std::collections::HashMap<_, _>>();
         Field::new(&self.name, self.kind.data_type(), self.nullable).with_metadata(metadata)
     }
 
@@ -176,11 +167,7 @@ impl Column {
             name: field.name().clone(),
             kind,
             nullable: field.is_nullable(),
-            metadata: field
-                .metadata()
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
+            metadata: field.metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         })
     }
 }
@@ -202,15 +189,9 @@ impl Schema {
         metadata: BTreeMap<String, String>,
     ) -> Result<Self, RingError> {
         if columns.is_empty() {
-            return Err(RingError::Invalid(
-                "a schema needs at least one column".into(),
-            ));
+            return Err(RingError::Invalid("a schema needs at least one column".into()));
         }
-        let mut schema = Self {
-            columns,
-            metadata,
-            message: Vec::new(),
-        };
+        let mut schema = Self { columns, metadata, message: Vec::new() };
         let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
             &schema.to_arrow(),
             &mut DictionaryTracker::new(false),
@@ -225,19 +206,9 @@ impl Schema {
         let found = arrow_ipc::convert::try_schema_from_ipc_buffer(message)
             .map_err(|e| RingError::corrupt(format!("the schema message is damaged: {e}")))?;
         let fields = found.fields().iter();
-        let columns = fields
-            .map(|f| Column::from_field(f))
-            .collect::<Result<Vec<_>, _>>()?;
-        let metadata = found
-            .metadata()
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        Ok(Self {
-            columns,
-            metadata,
-            message: message.to_vec(),
-        })
+        let columns = fields.map(|f| Column::from_field(f)).collect::<Result<Vec<_>, _>>()?;
+        let metadata = found.metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self { columns, metadata, message: message.to_vec() })
     }
 
     /// The columns.
@@ -258,11 +229,8 @@ impl Schema {
     /// The same in Arrow's own type.
     pub fn to_arrow(&self) -> ArrowSchema {
         let fields: Vec<Field> = self.columns.iter().map(Column::field).collect();
-        let metadata = self
-            .metadata
-            .clone()
-            .into_iter()
-            .collect::<std::collections::HashMap<_, _>>();
+        let metadata =
+            self.metadata.clone().into_iter().collect::<std::collections::HashMap<_, _>>();
         ArrowSchema::new_with_metadata(fields, metadata)
     }
 }

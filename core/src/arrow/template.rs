@@ -56,14 +56,10 @@ impl Template {
     pub fn new(nodes: usize, buffers: usize) -> Result<Self, RingError> {
         let flatbuffer = build(nodes, buffers);
         let message = root_as_message(&flatbuffer).map_err(damaged)?;
-        let batch = message
-            .header_as_record_batch()
-            .ok_or_else(|| damaged("no record batch"))?;
+        let batch = message.header_as_record_batch().ok_or_else(|| damaged("no record batch"))?;
         let vector = |bytes: Option<&[u8]>| {
             let start = bytes.map(|b| b.as_ptr().addr() - flatbuffer.as_ptr().addr());
-            start
-                .map(|at| PREFIX + at)
-                .ok_or_else(|| damaged("no vector"))
+            start.map(|at| PREFIX + at).ok_or_else(|| damaged("no vector"))
         };
         let rows_at = PREFIX + field_at(&batch._tab, RecordBatch::VT_LENGTH);
         let body_at = PREFIX + field_at(&message._tab, Message::VT_BODYLENGTH);
@@ -76,13 +72,7 @@ impl Template {
         bytes.extend_from_slice(&((padded - PREFIX) as u32).to_le_bytes());
         bytes.extend_from_slice(&flatbuffer);
         bytes.resize(padded, 0);
-        Ok(Self {
-            bytes,
-            rows_at,
-            body_at,
-            nodes_at,
-            buffers_at,
-        })
+        Ok(Self { bytes, rows_at, body_at, nodes_at, buffers_at })
     }
 
     /// The metadata as patched last.

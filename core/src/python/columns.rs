@@ -38,12 +38,7 @@ impl OwnedColumn {
             Some(buffer) => bytes_of(buffer)?,
             None => &self.owned,
         };
-        Ok(ColumnData {
-            nulls: self.nulls,
-            validity: &self.validity,
-            offsets: &self.offsets,
-            data,
-        })
+        Ok(ColumnData { nulls: self.nulls, validity: &self.validity, offsets: &self.offsets, data })
     }
 
     /// Takes a column from a contiguous array, or from a list for text.
@@ -80,8 +75,7 @@ impl OwnedColumn {
         for value in values.iter() {
             missing.push(u8::from(value.is_none()));
             if !value.is_none() {
-                self.owned
-                    .extend_from_slice(value.cast::<PyString>()?.to_str()?.as_bytes());
+                self.owned.extend_from_slice(value.cast::<PyString>()?.to_str()?.as_bytes());
             }
             let end = i32::try_from(self.owned.len());
             let end =
@@ -139,9 +133,7 @@ fn put_float32(value: &Bound<'_, PyAny>, place: &mut [u8]) -> PyResult<()> {
     let wide: f64 = value.extract()?;
     let narrow = wide as f32;
     if wide.is_finite() && !narrow.is_finite() {
-        return Err(InvalidError::new_err(format!(
-            "{wide:e} does not fit into a float32"
-        )));
+        return Err(InvalidError::new_err(format!("{wide:e} does not fit into a float32")));
     }
     place[..4].copy_from_slice(&narrow.to_le_bytes());
     Ok(())
@@ -159,9 +151,7 @@ pub fn put_value(kind: ColumnKind, value: &Bound<'_, PyAny>, place: &mut [u8]) -
         ColumnKind::Bool => return put_bool(value, place),
         ColumnKind::Time => Primitive::Int64,
         ColumnKind::Text | ColumnKind::List(..) => {
-            return Err(InvalidError::new_err(
-                "the column does not hold single numbers",
-            ));
+            return Err(InvalidError::new_err("the column does not hold single numbers"));
         }
     };
     match primitive {

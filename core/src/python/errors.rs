@@ -25,11 +25,9 @@ impl From<RingError> for PyErr {
                 None => PyOSError::new_err(text),
             },
             RingError::Corrupt(_) => CorruptError::new_err(text),
-            RingError::Overrun {
-                lost_records,
-                lost_rows,
-                resume_at,
-            } => OverrunError::new_err((text, lost_records, lost_rows, resume_at)),
+            RingError::Overrun { lost_records, lost_rows, resume_at } => {
+                OverrunError::new_err((text, lost_records, lost_rows, resume_at))
+            }
             RingError::NotYetWritten { .. } => NotYetWrittenError::new_err(text),
             RingError::EndOfStream => EndOfStreamError::new_err(text),
             RingError::WriterGone => WriterGoneError::new_err(text),

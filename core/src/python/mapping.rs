@@ -37,10 +37,6 @@ impl PyMapping {
                 flags,
             )
         };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(PyErr::fetch(slf.py()))
-        }
+        if done == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
     }
 }

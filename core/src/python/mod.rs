@@ -1,11 +1,7 @@
 //! The Python face: each function converts, lets go of the interpreter, calls, converts back.
 //!
 //! The second of the two places with `unsafe`.
-#![allow(
-    unsafe_code,
-    missing_debug_implementations,
-    reason = "Python has its own repr"
-)]
+#![allow(unsafe_code, missing_debug_implementations, reason = "Python has its own repr")]
 
 mod columns;
 mod errors;

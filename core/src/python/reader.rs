@@ -17,29 +17,14 @@ use crate::ring::RingReader;
 /// Rows, first and last time, rows before.
 type PlainFrame = (u64, i64, i64, u64);
 /// Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity.
-type PlainStatistics = (
-    u64,
-    u64,
-    u64,
-    u64,
-    Option<i64>,
-    Option<i64>,
-    bool,
-    bool,
-    u64,
-);
+type PlainStatistics = (u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
 /// A reader of one ring; threads may share it.
 #[pyclass(name = "RingReader", module = "ringdaq_core", frozen)]
 pub struct PyRingReader(RingReader);
 
 fn plain(frame: &Frame) -> PlainFrame {
-    (
-        frame.rows,
-        frame.first_nanos,
-        frame.last_nanos,
-        frame.first_row,
-    )
+    (frame.rows, frame.first_nanos, frame.last_nanos, frame.first_row)
 }
 
 /// Copies a payload into a new bytes object that nobody has seen yet.
@@ -82,12 +67,7 @@ impl PyRingReader {
 
     #[getter]
     fn generation(&self) -> String {
-        self.0
-            .constants()
-            .generation
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.0.constants().generation.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[getter]
@@ -128,11 +108,7 @@ impl PyRingReader {
 
     fn locate(&self, sequence: u64) -> PyResult<(PlainFrame, usize, u64)> {
         let located = self.0.locate(sequence)?;
-        Ok((
-            plain(&located.frame),
-            located.payload_at,
-            located.frame.payload_len,
-        ))
+        Ok((plain(&located.frame), located.payload_at, located.frame.payload_len))
     }
 
     fn verify(&self, sequence: u64) -> PyResult<()> {

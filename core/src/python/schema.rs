@@ -30,9 +30,7 @@ fn column_kind(dtype: &str, items: usize) -> PyResult<ColumnKind> {
             Some(primitive) if i32::try_from(items).is_ok() => {
                 Ok(ColumnKind::List(primitive, items))
             }
-            _ => Err(InvalidError::new_err(format!(
-                "no column of {items} items of {name:?}"
-            ))),
+            _ => Err(InvalidError::new_err(format!("no column of {items} items of {name:?}"))),
         },
     }
 }
@@ -53,17 +51,9 @@ impl PySchema {
     fn new(columns: Vec<PlainColumn>, metadata: BTreeMap<String, String>) -> PyResult<Self> {
         let column = |(name, dtype, items, nullable, metadata): PlainColumn| {
             let kind = column_kind(&dtype, items)?;
-            Ok(Column {
-                name,
-                kind,
-                nullable,
-                metadata,
-            })
+            Ok(Column { name, kind, nullable, metadata })
         };
-        let columns = columns
-            .into_iter()
-            .map(column)
-            .collect::<PyResult<Vec<_>>>()?;
+        let columns = columns.into_iter().map(column).collect::<PyResult<Vec<_>>>()?;
         Ok(Self(Arc::new(Schema::new(columns, metadata)?)))
     }
 
@@ -87,13 +77,7 @@ impl PySchema {
         let plain = |column: &Column| {
             let (dtype, items) = plain_kind(column.kind);
             let metadata = column.metadata.clone();
-            (
-                column.name.clone(),
-                dtype.to_owned(),
-                items,
-                column.nullable,
-                metadata,
-            )
+            (column.name.clone(), dtype.to_owned(), items, column.nullable, metadata)
         };
         self.0.columns().iter().map(plain).collect()
     }
@@ -103,15 +87,7 @@ impl PySchema {
         let batch = Batch::parse(&self.0, bytes_of(&buffer)?)?;
         let columns = batch.columns.iter().map(|c| {
             let (validity, offsets, data) = (c.validity, c.offsets, c.data);
-            (
-                c.nulls,
-                validity.at,
-                validity.len,
-                offsets.at,
-                offsets.len,
-                data.at,
-                data.len,
-            )
+            (c.nulls, validity.at, validity.len, offsets.at, offsets.len, data.at, data.len)
         });
         Ok((batch.rows, columns.collect()))
     }

@@ -79,9 +79,7 @@ impl Inner {
 
 impl PyRingWriter {
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_columns(
@@ -91,10 +89,7 @@ impl PyRingWriter {
         span: (i64, i64),
         columns: &[OwnedColumn],
     ) -> PyResult<u64> {
-        let data = columns
-            .iter()
-            .map(OwnedColumn::data)
-            .collect::<PyResult<Vec<_>>>()?;
+        let data = columns.iter().map(OwnedColumn::data).collect::<PyResult<Vec<_>>>()?;
         let written = if data.iter().map(|c| c.data.len()).sum::<usize>() > LONG_COPY {
             py.detach(|| {
                 let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,10 +107,8 @@ impl PyRingWriter {
         time: i64,
         values: &Bound<'_, PyTuple>,
     ) -> PyResult<u64> {
-        let mut columns = vec![OwnedColumn {
-            owned: time.to_le_bytes().into(),
-            ..Default::default()
-        }];
+        let mut columns =
+            vec![OwnedColumn { owned: time.to_le_bytes().into(), ..Default::default() }];
         for (column, value) in self.schema.columns()[1..].iter().zip(values.iter()) {
             let taken = OwnedColumn::from_value(column.kind, &value);
             columns.push(taken.map_err(|e| blame(py, column, &e))?);
@@ -132,20 +125,9 @@ impl PyRingWriter {
         let smallest = encoder.smallest_payload();
         let ring = RingWriter::create(&path, schema.0.message(), capacity_bytes, smallest)?;
         let generation = ring.constants().generation;
-        let generation = generation
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let inner = Mutex::new(Inner {
-            ring: Some(ring),
-            encoder,
-        });
-        Ok(Self {
-            inner,
-            schema: Arc::clone(&schema.0),
-            path,
-            generation,
-        })
+        let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
+        let inner = Mutex::new(Inner { ring: Some(ring), encoder });
+        Ok(Self { inner, schema: Arc::clone(&schema.0), path, generation })
     }
 
     #[getter]
