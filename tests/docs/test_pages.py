@@ -20,6 +20,7 @@ from ringdaq.cli.root import root
 EXECUTED = [ROOT / "README.md", *sorted((ROOT / "docs/tutorials").glob("*.md"))]
 WITH_PYTHON = [p for p in pages() if any(b.language == "python" and not b.file for b in blocks(p))]
 RINGDAQ = [sys.executable, "-P", "-m", "ringdaq.cli"]
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 MARK = "-- end of a block --"
 
 
@@ -44,8 +45,21 @@ def test_the_reference_is_what_the_commands_say(page: str) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    targets = LINK.findall(page.read_text())
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    found, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page in found or page.suffix != ".md":
+            continue
+        found.add(page)
+        todo += [(page.parent / t).resolve() for t in LINK.findall(page.read_text())]
+    decisions = ROOT / "docs/explanations/decisions"
+    wanted = {p for p in (ROOT / "docs").rglob("*.md") if p.parent != decisions}
+    assert sorted(map(name, wanted - found)) == []
 
 
 # --- console blocks: their commands exist
