@@ -29,9 +29,11 @@ def _patiently(path: Path, read: Callable[[Any], dict[str, Any]]) -> dict[str, A
     if not path.is_file():
         raise RecordingError(f"a recording is an HDF5 file; found no file: {path}")
     reason = ""
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
+        # HDF5 wants all openings in one process to be alike, and somebody may have it open here.
+        locking = None if attempt % 2 else False
         try:
-            with h5py.File(path, "r", locking=False) as file:
+            with h5py.File(path, "r", locking=locking) as file:
                 return {"file": str(path), **read(file)}
         except (OSError, RuntimeError, KeyError) as error:
             reason = str(error)

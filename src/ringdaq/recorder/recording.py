@@ -46,7 +46,7 @@ class Recording:
         self.error = ""
         """What keeps rows from becoming durable now; empty while all is well."""
         self.state = "recording"
-        """`recording`, then `sealed` or `failed`."""
+        """`recording`, then `sealed`, `failed`, or `left` to another recorder."""
         self._keep_journal = keep_journal
         self._disk = disk or Disk()
         description.directory.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,8 @@ class Recording:
         if self.state != "recording":
             return False
         more = self._keep() if time.monotonic() >= self._retry_at else False
-        if not self._begun:
+        self._leave_if_alive()
+        if self.state != "recording" or not self._begun:
             return False
         more = self.file.step(self._journal.next_entry) or more
         if self.file.failed:
@@ -135,6 +136,8 @@ class Recording:
         except NotDurableError as error:
             self._defer(str(error))
             return False
+        if self.error:
+            log.info("the journal is written again: %s", self.description.directory)
         self._begun, self.error = True, ""
         for body in batch:
             if isinstance(body, Manifest | StreamOpened | End):
@@ -144,7 +147,7 @@ class Recording:
         return full
 
     def _defer(self, error: str) -> None:
-        if self.error != error:
+        if not self.error:
             log.error("%s", error)
         self.error = error
         self._retry_at = time.monotonic() + RETRY_SECS
@@ -216,9 +219,16 @@ class Recording:
     def _writers_gone(self) -> bool:
         if self._interrupted_at is None:
             return False
-        if time.monotonic() - self._interrupted_at > WRITERS_GONE_SECS:
-            return True
         return all(follower.writer_gone() for follower in self._followers.values())
+
+    def _leave_if_alive(self) -> None:
+        """Whoever still writes has a daemon, and that has a recorder: this one is not needed."""
+        if self._interrupted_at is None or self.ledger.end is not None:
+            return
+        if time.monotonic() - self._interrupted_at > WRITERS_GONE_SECS:
+            log.warning("left to another recorder: %s", self.description.directory)
+            self.state = "left"
+            self.close()
 
     def _end_values(self) -> dict[str, Any]:
         if self.description.end is not None:

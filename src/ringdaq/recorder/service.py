@@ -177,7 +177,8 @@ class RecorderService:
             more = recording.step() or more
             if recording.state != "recording":
                 del self._recordings[recording.description.recording_id]
-                self._reporter.put(recording.report())
+                if recording.state != "left":
+                    self._reporter.put(recording.report())
         return more
 
     def _report(self) -> None:

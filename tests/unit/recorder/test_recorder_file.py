@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ringdaq.errors import RecordingError
+from ringdaq.errors import MissingExtraError, RecordingError
 from ringdaq.recorder import describe_file, recover
 
 START, STEP = 1_700_000_000_000_000_000, 10_000_000
@@ -174,6 +174,16 @@ def test_a_description_of_the_file(sealed):
         "events": 10,
     }
     assert (found["lost_rows"], found["gaps"], found["state"]) == (0, [], "completed")
+
+
+def test_a_file_that_is_open_here_can_be_described(sealed, file):
+    assert describe_file(sealed.file)["sealed"]
+
+
+def test_without_h5py_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ringdaq\[record\]'"):
+        describe_file(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5"])

@@ -14,6 +14,7 @@ from ringdaq.errors import CorruptRecordError, RecordingError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.recorder import describe_file, recover
 from ringdaq.recorder import follow as follow_module
+from ringdaq.recorder import recording as recording_module
 from ringdaq.recorder.description import parse_description
 from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.recording import Recording
@@ -147,6 +148,18 @@ def test_a_ring_that_went_before_its_end_was_known_is_a_gap_of_unknown_size(benc
     assert (gap["rows"], gap["row"]) == (0, 4)
     assert "nobody knows" in gap["reason"]
     assert describe_file(bench.file)["state"] == "interrupted"
+
+
+def test_a_recording_whose_rings_are_still_written_is_left_to_its_own_recorder(bench, monkeypatch):
+    monkeypatch.setattr(recording_module, "WRITERS_GONE_SECS", -1.0)
+    bench.open("stage")
+    recording = bench.record()
+    bench.produce(4)
+    recording.interrupt()
+    recording.step()
+    assert recording.state == "left"
+    bench.produce(3)
+    assert counters(bench.end(bench.record()))["durable_rows"] == 7
 
 
 def test_a_recording_may_begin_and_end_in_the_middle_of_a_ring(bench):
