@@ -225,7 +225,8 @@ class Recording:
         """Whoever still writes has a daemon, and that has a recorder: this one is not needed."""
         if self._interrupted_at is None or self.ledger.end is not None:
             return
-        if time.monotonic() - self._interrupted_at > WRITERS_GONE_SECS:
+        late = time.monotonic() - self._interrupted_at > WRITERS_GONE_SECS
+        if late and not self._writers_gone():
             log.warning("left to another recorder: %s", self.description.directory)
             self.state = "left"
             self.close()
