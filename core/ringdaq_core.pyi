@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import final
 
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer, CapsuleType, Self
 
 __all__ = [
     "HEADER_SIZE",
@@ -97,6 +97,15 @@ class Schema:
         Returns the rows, and for each column: missing values, then offset and length in the payload
         of its validity bits (length 0 if none is missing), of its text offsets and of its data.
         """
+
+    def export_schema(self) -> CapsuleType:
+        """The schema as an `arrow_schema` capsule."""
+
+    def export_array(self, payload: Buffer) -> tuple[CapsuleType, CapsuleType]:
+        """A record as `arrow_schema` and `arrow_array` capsules; its bytes are not copied."""
+
+    def export_stream(self, payloads: Sequence[Buffer]) -> CapsuleType:
+        """Records as an `arrow_array_stream` capsule; their bytes are not copied."""
 
 @final
 class RingWriter:

@@ -5,11 +5,13 @@
 
 pub mod decode;
 pub mod encode;
+pub mod export;
 pub mod schema;
 pub mod template;
 
 pub use decode::{Batch, ColumnBuffers};
 pub use encode::{ColumnData, Encoder};
+pub use export::to_batch;
 pub use schema::{Column, ColumnKind, Primitive, Schema};
 
 /// Begins an encapsulated IPC message.

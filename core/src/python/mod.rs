@@ -5,6 +5,7 @@
 
 mod columns;
 mod errors;
+mod export;
 mod mapping;
 mod reader;
 mod schema;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyCapsule};
 
 use super::columns::bytes_of;
 use super::errors::InvalidError;
+use super::export;
 use crate::arrow::{Batch, Column, ColumnKind, Primitive, Schema};
 
 /// Name, type, items of a list (0 for a plain value), whether values may be missing, metadata.
@@ -90,5 +91,25 @@ impl PySchema {
             (c.nulls, validity.at, validity.len, offsets.at, offsets.len, data.at, data.len)
         });
         Ok((batch.rows, columns.collect()))
+    }
+
+    fn export_schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        export::schema(py, &self.0)
+    }
+
+    fn export_array<'py>(
+        &self,
+        py: Python<'py>,
+        payload: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+        Ok((export::schema(py, &self.0)?, export::array(&self.0, payload)?))
+    }
+
+    fn export_stream<'py>(
+        &self,
+        py: Python<'py>,
+        payloads: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        export::stream(py, &self.0, &payloads)
     }
 }

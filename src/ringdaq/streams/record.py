@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +61,8 @@ class Record:
 
     @cached_property
     def _buffers(self) -> list[Buffers]:
-        try:
+        with self._checked():
             rows, buffers = self._layout.schema.parse(self.payload)
-        except core.CorruptError as error:
-            raise CorruptRecordError(
-                f"record {self.sequence} of stream {self.spec.name!r}: {error}",
-                stream=self.spec.name,
-            ) from None
         if rows != self.rows:
             raise CorruptRecordError(
                 f"record {self.sequence} of stream {self.spec.name!r} should have "
@@ -150,11 +147,25 @@ class Record:
         return arrow.ipc.read_record_batch(arrow.py_buffer(self.payload), self._layout.arrow_schema)
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        found: tuple[object, object] = self.to_arrow().__arrow_c_array__(requested_schema)
-        return found
+        with self._checked():
+            return self._layout.schema.export_array(self.payload)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        with self._checked():
+            return self._layout.schema.export_stream([self.payload])
 
     def __arrow_c_schema__(self) -> object:
-        return self._layout.arrow_schema.__arrow_c_schema__()
+        return self._layout.schema.export_schema()
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except core.CorruptError as error:
+            raise CorruptRecordError(
+                f"record {self.sequence} of stream {self.spec.name!r}: {error}",
+                stream=self.spec.name,
+            ) from None
 
 
 def sample_nanos(spec: StreamSpec, row: int) -> int:

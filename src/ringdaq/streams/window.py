@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import ringdaq_core as core
 
+from ringdaq.errors import CorruptRecordError
 from ringdaq.streams.layout import Layout, pyarrow
 from ringdaq.streams.record import Array, Record
 
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Window(Sequence[Record]):
-    """Records of one generation without a gap, old to new."""
+class Window:
+    """Records of one generation without a gap, old to new.
+
+    It can be indexed and walked like a list, but is none to `isinstance`: polars and its like take
+    a sequence apart before they ask it for Arrow.
+    """
 
     def __init__(self, layout: Layout, records: Sequence[Record]) -> None:
         self._layout = layout
@@ -62,8 +68,12 @@ class Window(Sequence[Record]):
         batches = [record.to_arrow() for record in self._records]
         return pyarrow().Table.from_batches(batches, schema=self._layout.arrow_schema)
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        try:
+            return self._layout.schema.export_stream([record.payload for record in self._records])
+        except core.CorruptError as error:
+            name = self._layout.spec.name
+            raise CorruptRecordError(f"stream {name!r}: {error}", stream=name) from None
 
     def __arrow_c_schema__(self) -> object:
-        return self._layout.arrow_schema.__arrow_c_schema__()
+        return self._layout.schema.export_schema()

@@ -1,0 +1,57 @@
+//! Records as Arrow capsules that keep the Python object alive whose bytes they show.
+
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{Array, RecordBatch, RecordBatchIterator, StructArray};
+use arrow_buffer::Buffer;
+use arrow_schema::SchemaRef;
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use super::columns::bytes_of;
+use super::errors::CorruptError;
+use crate::arrow::{Schema, to_batch};
+
+/// The bytes of a Python object as an Arrow buffer.
+fn arrow_buffer(payload: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+    let owner = PyUntypedBuffer::get(payload)?;
+    let bytes = bytes_of(&owner)?;
+    let (start, len) = (NonNull::from(bytes).cast::<u8>(), bytes.len());
+    // SAFETY: the exporter keeps these bytes where they are while `owner` lives, which goes with the
+    // Arrow buffer.
+    Ok(unsafe { Buffer::from_custom_allocation(start, len, Arc::new(AssertUnwindSafe(owner))) })
+}
+
+pub fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
+    let exported = FFI_ArrowSchema::try_from(schema.to_arrow());
+    let exported = exported.map_err(|e| CorruptError::new_err(e.to_string()))?;
+    PyCapsule::new_with_value(py, exported, c"arrow_schema")
+}
+
+fn batch(schema: &Schema, arrow: &SchemaRef, payload: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    Ok(to_batch(schema, arrow, &arrow_buffer(payload)?)?)
+}
+
+pub fn array<'py>(schema: &Schema, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCapsule>> {
+    let batch = batch(schema, &Arc::new(schema.to_arrow()), payload)?;
+    let data = StructArray::from(batch).to_data();
+    PyCapsule::new_with_value(payload.py(), FFI_ArrowArray::new(&data), c"arrow_array")
+}
+
+pub fn stream<'py>(
+    py: Python<'py>,
+    schema: &Schema,
+    payloads: &[Bound<'py, PyAny>],
+) -> PyResult<Bound<'py, PyCapsule>> {
+    let arrow = Arc::new(schema.to_arrow());
+    let batches = payloads.iter().map(|payload| batch(schema, &arrow, payload));
+    let batches = batches.collect::<PyResult<Vec<_>>>()?;
+    let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), arrow);
+    let stream = FFI_ArrowArrayStream::new(Box::new(reader));
+    PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+}
