@@ -34,6 +34,7 @@ def test_an_example_rig_is_right(rig: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+@pytest.mark.slow
 def test_an_example_script_runs_on_the_demo_rig(script: Path, tmp_path: Path) -> None:
     rig = ROOT / "examples/rigs/demo.toml"
     done = ringdaq("run", script, "--rig", rig, "--data", tmp_path, "--json")

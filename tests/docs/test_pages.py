@@ -133,6 +133,7 @@ def run_python(page: Path, folder: Path, state: Path) -> None:
 @pytest.mark.parametrize(
     "page", [p for p in WITH_PYTHON if p not in EXECUTED or p.name == "README.md"], ids=name
 )
+@pytest.mark.slow
 def test_python_in_the_text_runs(page: Path, folder: Path, demo_daemon: Path) -> None:
     run_python(page, folder, demo_daemon)
 
@@ -184,6 +185,7 @@ def check_transcript(command: str, output: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", EXECUTED, ids=name)
+@pytest.mark.slow
 def test_what_a_tutorial_shows_is_what_comes_out(
     page: Path, folder: Path, request: pytest.FixtureRequest
 ) -> None:
