@@ -8,11 +8,9 @@ end = parameters.get("end", 10.0)
 steps = parameters.get("steps", 21)
 
 best_position = start
-best_power = -1.0
+best_power = float("-inf")
 for i in range(steps):
-    stage.move_abs(start + (end - start) * i / max(steps - 1, 1))
-    stage.wait_settled(10.0)
-    position = stage.position()
+    position = stage.move_abs(start + (end - start) * i / max(steps - 1, 1))
     power = power_meter.read()
     emit(position=position, power=power)
     if power > best_power:
@@ -21,6 +19,5 @@ for i in range(steps):
 
 print(f"most light at {best_position:.3f}: {best_power:.3e}")
 stage.move_abs(best_position)
-stage.wait_settled(10.0)
 camera.arm()
 emit(best_position=best_position, best_power=best_power, frame=camera.trigger())

@@ -6,13 +6,11 @@ Parameters: frames (default 20), interval in seconds (0.1), position of the stag
 frames = parameters.get("frames", 20)
 interval = parameters.get("interval", 0.1)
 
-stage.move_abs(parameters.get("position", 5.0))
-stage.wait_settled(10.0)
-print("at rest at", stage.position())
+position = stage.move_abs(parameters.get("position", 5.0))
+print("at rest at", position)
 
 camera.arm()
 for _ in range(frames):
-    number = camera.trigger()
-    emit(frame=number, position=stage.position())
+    emit(frame=camera.trigger(), position=stage.position())
     sleep(interval)
 print("took", frames, "frames")

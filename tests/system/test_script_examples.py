@@ -1,18 +1,26 @@
-"""Every Python example runs as it stands, in the script host's own processes."""
+"""Every Python example, and every script in the pages about scripts, runs as it stands."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ringdaq.errors import LimitError
 from ringdaq.model import RunState
 from ringdaq.scripts import DEFAULT_MODULES, Limits, ScriptProcess, check_script
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "scripts").glob("*.py"))
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples" / "scripts").glob("*.py"))
+PAGES = [ROOT / "docs/reference/scripts.md", ROOT / "docs/how-to/write-a-script.md"]
+LISTING = re.compile(
+    r"^```python (\S+\.py)\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
+)
+LISTINGS = [match.groups() for page in PAGES for match in LISTING.finditer(page.read_text())]
 VERBS = {
-    "stage": ["move_abs", "position", "wait_settled"],
+    "stage": ["move_abs", "position"],
     "camera": ["arm", "trigger"],
     "power_meter": ["read"],
 }
@@ -33,14 +41,13 @@ class Bench:
         return getattr(self, f"{instrument}_{verb}")(*args, **kwargs)
 
     def stage_move_abs(self, position: float) -> float:
+        if not 0.0 <= position <= 50.0:
+            raise LimitError(f"no room for {position}", instrument="stage")
         self.position = position
         return position
 
     def stage_position(self) -> float:
         return self.position
-
-    def stage_wait_settled(self, timeout: float) -> None:
-        assert timeout > 0
 
     def camera_arm(self) -> None:
         self.armed = True
@@ -63,15 +70,13 @@ class Bench:
         self.slept += seconds
 
 
-@pytest.fixture(params=EXAMPLES, ids=lambda p: p.stem)
-def example(request: pytest.FixtureRequest) -> tuple[str, Bench]:
-    """An example's name, and the bench after it ran."""
-    source = request.param.read_text()
+def run(source: str, name: str) -> Bench:
+    """The bench after a script has come to its end on it."""
     check_script(source, instruments=VERBS, modules=DEFAULT_MODULES)
     bench = Bench()
     process = ScriptProcess(
         source,
-        name=request.param.name,
+        name=name,
         parameters={},
         instruments=VERBS,
         limits=Limits(),
@@ -84,12 +89,13 @@ def example(request: pytest.FixtureRequest) -> tuple[str, Bench]:
     assert outcome.error is None
     assert outcome.state == RunState.COMPLETED
     assert process.progress_percent == 100.0
-    return request.param.stem, bench
+    return bench
 
 
-def test_examples_do_what_they_say(example: tuple[str, Bench]) -> None:
-    name, bench = example
-    match name:
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_examples_do_what_they_say(path: Path) -> None:
+    bench = run(path.read_text(), path.name)
+    match path.stem:
         case "simple_scan":
             assert bench.frames == 100
             assert bench.position == pytest.approx(9.9)
@@ -101,3 +107,14 @@ def test_examples_do_what_they_say(example: tuple[str, Bench]) -> None:
             assert len(bench.rows) == 22
             assert bench.rows[-1]["best_position"] == 4.0
             assert bench.position == 4.0
+
+
+@pytest.mark.parametrize(("name", "source", "output"), LISTINGS, ids=lambda v: str(v)[:20])
+def test_scripts_in_the_pages_print_what_the_pages_say(
+    name: str, source: str, output: str | None
+) -> None:
+    assert run(source, name).text == (output or "")
+
+
+def test_the_pages_have_scripts() -> None:
+    assert len(LISTINGS) >= 6
