@@ -11,7 +11,7 @@ import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,12 @@ class Runner:
         self.started: list[ScriptProcess] = []
 
     def start(
-        self, source: str, *, parameters: dict[str, Any] | None = None, **limits: Any
+        self,
+        source: str,
+        *,
+        parameters: dict[str, Any] | None = None,
+        modules: Sequence[str] = DEFAULT_MODULES,
+        **limits: Any,
     ) -> ScriptProcess:
         process = ScriptProcess(
             textwrap.dedent(source),
@@ -67,7 +72,7 @@ class Runner:
             parameters=parameters or {},
             instruments=VERBS,
             limits=Limits(**limits),
-            modules=DEFAULT_MODULES,
+            modules=modules,
             host=self.host,
         )
         process.start()
@@ -220,6 +225,75 @@ def test_misuse_is_told_at_its_line(runner: Runner, source: str, words: str) -> 
     assert words in message(outcome)
     assert outcome.line == 2
     assert runner.host.calls == []
+
+
+def test_the_python_that_scripts_use_works_in_them(runner: Runner) -> None:
+    outcome = runner.run(
+        """
+        from __future__ import annotations
+        import collections.abc, functools, itertools, json, random, statistics
+        from dataclasses import dataclass, field
+        from datetime import datetime
+
+        @dataclass
+        class Point:
+            x: float
+            tags: list = field(default_factory=list)
+
+        class Origin(Point):
+            def __init__(self):
+                super().__init__(0.0)
+
+        @functools.lru_cache
+        def fibonacci(n):
+            return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+        def numbers():
+            try:
+                yield from range(3)
+            finally:
+                print("closed")
+
+        for number in numbers():
+            break
+        print(Point(1.5), Origin().x, json.dumps({"a": [1, None]}), statistics.mean([1, 2]))
+        print(datetime.strptime("2024-01-02", "%Y-%m-%d").year, fibonacci(50))
+        print(isinstance([], collections.abc.Sequence), len(random.sample(range(9), 3)))
+        print([n for n in itertools.islice(itertools.count(), 3)], f"{stage!r}")
+        try:
+            raise ExceptionGroup("several", [ValueError(1)])
+        except* ValueError:
+            print("group")
+        match {"a": 1}:
+            case {"a": x}:
+                print("matched", x)
+        """
+    )
+    assert outcome.error is None
+    assert runner.host.text.splitlines() == [
+        "closed",
+        'Point(x=1.5, tags=[]) 0.0 {"a": [1, null]} 1.5',
+        "2024 12586269025",
+        "True 3",
+        "[0, 1, 2] <instrument stage>",
+        "group",
+        "matched 1",
+    ]
+
+
+def test_numpy_works_where_the_rig_allows_it(runner: Runner) -> None:
+    source = """
+        import numpy as np
+        a = np.linspace(0.0, 1.0, 3)
+        stage.move_abs(a.mean())
+        stage.move_abs(np.int64(3), a)
+        emit(x=np.float32(0.5), n=np.int64(3), ok=np.bool_(True), p=np.linalg.norm(np.eye(3) @ a))
+        """
+    outcome = runner.run(source, modules=["numpy"])
+    assert outcome.error is None
+    assert [call[2] for call in runner.host.calls] == [[0.5], [3, [0.0, 0.5, 1.0]]]
+    assert runner.host.rows == [{"x": 0.5, "n": 3, "ok": True, "p": pytest.approx(1.25**0.5)}]
+    assert "cannot import 'numpy'" in message(runner.run(source))
 
 
 def test_an_answer_that_no_script_can_take_is_an_error(runner: Runner) -> None:

@@ -11,7 +11,7 @@ import builtins
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType, FrameType, MappingProxyType
 from typing import Any
 
@@ -111,11 +111,14 @@ def _importer(modules: frozenset[str]) -> Callable[..., object]:
         name: str,
         globals: Mapping[str, object] | None = None,
         locals: Mapping[str, object] | None = None,
-        fromlist: tuple[str, ...] = (),
+        fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> object:
-        if level or (name not in modules and name != "__future__"):
+        # Modules written in C import too, in the script's name but with a list for `fromlist`:
+        # `datetime.strptime` does, and numpy.
+        of_script = not isinstance(fromlist, list)
+        if of_script and (level or (name not in modules and name != "__future__")):
             raise ImportError(f"scripts cannot import {name!r}")
-        return __import__(name, globals, locals, fromlist, level)
+        return __import__(name, globals, locals, fromlist or (), level)
 
     return import_allowed

@@ -31,6 +31,8 @@ def confine(memory_bytes: int, *, parent: int, keep: int) -> None:
     if os.getppid() != parent:
         os._exit(1)  # it died before the line above could tell
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    # numpy's libraries give up where they cannot start the threads that they would like.
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     _leave_directory()
     os.closerange(3, keep)
     os.closerange(keep + 1, _MOST_DESCRIPTORS)

@@ -69,9 +69,7 @@ ERRORS: dict[str, type[errors.RingdaqError]] = {
 OPEN_DUNDERS = frozenset({"__init__", "__name__", "__doc__", "__enter__", "__exit__"})
 """The only double-underscore attributes that honest scripts read."""
 
-KNOWN_NAMES = frozenset(
-    {*BUILTINS, *VERBS, *ERRORS, "ScriptStopped", "__name__", "__file__", "__import__"}
-)
+KNOWN_NAMES = frozenset({*BUILTINS, *VERBS, *ERRORS, "ScriptStopped", "__name__", "__file__"})
 
 HINTS = {
     "open": "scripts cannot open files; use emit(name=value) to record and parameters to read",
