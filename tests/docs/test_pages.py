@@ -92,6 +92,12 @@ def test_commands_in_the_text_exist(page: Path, command: str) -> None:
     assert [o for o in given if o not in options] == [], f"{name(page)}: {command}"
 
 
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_make_targets_in_the_text_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
 # --- Python blocks: one program a page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -117,3 +118,21 @@ def test_json_is_the_whole_status_in_one_object(rig) -> None:
     status = json.loads(done.stdout)
     assert (status["state"], status["output"]) == ("completed", "hello\n")
     assert status["recording"]["state"] == "sealed"
+
+
+def test_a_killed_daemon_ends_the_command_and_leaves_no_rings(rig) -> None:
+    rings = rig.with_name("rings")
+    rig.write_text(RIG.replace("[[", f'[daemon]\nring_directory = "{rings}"\n\n[[', 1))
+    process = subprocess.Popen(
+        command(rig, "print('begun')\nwhile True:\n    sleep(0.01)"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begun\n"
+    daemon = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    os.kill(daemon, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "error: " in said
+    assert list(rings.iterdir()) == []

@@ -220,6 +220,8 @@ def serial_ports() -> Check:
         return Check("serial ports", Verdict.GOOD, found)
     group = _group_of(closed[0])
     advice = f"'sudo usermod -aG {group} $USER' and log in again, for {closed[0]}"
+    if group == "root":
+        advice = f"let a udev rule give them to a group of yours, such as dialout: {closed[0]}"
     return Check("serial ports", Verdict.WARN, found, advice)
 
 

@@ -30,6 +30,7 @@ class PrivateDaemon:
         self.state = Path(tempfile.mkdtemp(prefix="ringdaq-"))
         self.rig = rig or self.state / "rig.toml"
         """Without a rig file: write one here before the start."""
+        self._rings: Path | None = None
         self.log = self.state / "private.log"
 
     def __enter__(self) -> LocalDaemon:
@@ -52,6 +53,7 @@ class PrivateDaemon:
             try:
                 daemon = find_daemon(self.state)
                 daemon.connect().close()
+                self._rings = daemon.ring_directory
                 return daemon
             except DaemonUnreachableError:
                 time.sleep(POLL_SECS)
@@ -77,4 +79,7 @@ class PrivateDaemon:
     def close(self) -> None:
         """End the daemon and remove its state directory."""
         self._children.close()
+        if self._rings is not None:
+            # Its own alone, and gone already unless it was killed.
+            shutil.rmtree(self._rings, ignore_errors=True)
         shutil.rmtree(self.state, ignore_errors=True)
