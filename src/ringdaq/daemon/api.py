@@ -69,7 +69,6 @@ class Api:
         self._started = time.monotonic()
         self.grpc_address = ""
         self.gateway_ready = threading.Event()
-        self.panicking = False
 
     def methods(self) -> dict[str, Method]:
         """The table that the control server serves."""
@@ -195,6 +194,8 @@ class Api:
 
     def _panic(self, peer: Peer, user: str = "") -> dict[str, Any]:
         """Everything to its safe state first; then the runs."""
+        for run in self._runs.active():
+            run.announce_stop()
         outcome = make_all_safe(h for h in self._hosts.values() if h.entry.instrument)
         who = user or peer.who
         self._audit.note(who, "panic", "all instruments", new=outcome)

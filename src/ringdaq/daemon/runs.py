@@ -209,15 +209,19 @@ class Run:
         self._audit.note(user, "run.stop", self.run_id, new={"force": force})
         if self.ended.is_set():
             return
-        if self._state == RunState.RUNNING:
-            self._state = RunState.STOPPING
-        self._stop.set()
+        self.announce_stop()
         if force:
             self._process.kill()
         else:
             self._process.request_stop()
         for host in self.hosts.values():
             host.stop()
+
+    def announce_stop(self) -> None:
+        """From now on, a motion or a sleep that ends early was stopped on purpose."""
+        if self._state == RunState.RUNNING:
+            self._state = RunState.STOPPING
+        self._stop.set()
 
     def status(self) -> dict[str, Any]:
         """Everything known of the run, as plain values."""
