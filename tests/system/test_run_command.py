@@ -136,3 +136,30 @@ def test_a_killed_daemon_ends_the_command_and_leaves_no_rings(rig) -> None:
     assert process.returncode == 3, said
     assert "error: " in said
     assert list(rings.iterdir()) == []
+
+
+def without(directory: Path, *modules: str) -> dict[str, str]:
+    """An environment in which these modules are not installed."""
+    lines = ["import sys", *(f"sys.modules[{name!r}] = None" for name in modules)]
+    (directory / "sitecustomize.py").write_text("\n".join(lines))
+    return {**os.environ, "PYTHONPATH": str(directory)}
+
+
+@pytest.mark.parametrize(
+    ("missing", "code", "words"),
+    [
+        (["grpc", "google", "pyarrow", "edfio", "serial"], 0, "completed"),
+        (["h5py"], 4, "pip install 'ringdaq[record]'"),
+    ],
+)
+def test_only_what_is_needed_must_be_installed(rig, tmp_path, missing, code, words) -> None:
+    done = subprocess.run(
+        command(rig, "stage.move_abs(1.0)"),
+        env=without(tmp_path, *missing),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr

@@ -98,7 +98,7 @@ def _perform(recording: Path | None, data_directory: Path | None) -> dict[str, A
         )
         private.rig.write_text(text)
         say(f"EEG: {'replay of ' + str(recording) if recording else NO_RECORDING}")
-        daemon = private.start()
+        daemon = stack.enter_context(private)
         say(f"daemon: pid {daemon.pid}, gRPC on {daemon.grpc_address}")
         status = _scan(daemon, children, private.state)
     return _result(status, time.monotonic() - started)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ringdaq.cli.children import RINGDAQ, Children
+from ringdaq.cli.children import RINGDAQ, Children, end
+from ringdaq.cli.exit_codes import FAILED
 from ringdaq.cli.local import LocalDaemon, find_daemon
 from ringdaq.cli.output import say
 from ringdaq.errors import DaemonUnreachableError, ServiceError
 
+if TYPE_CHECKING:
+    import subprocess
+    from types import TracebackType
+
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:")
 START_SECS = 30.0
 STOP_SECS = 45.0
 """Longer than a daemon waits for its recorder."""
@@ -31,6 +38,7 @@ class PrivateDaemon:
         self.rig = rig or self.state / "rig.toml"
         """Without a rig file: write one here before the start."""
         self._rings: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.log = self.state / "private.log"
 
     def __enter__(self) -> LocalDaemon:
@@ -45,11 +53,11 @@ class PrivateDaemon:
         command = [*RINGDAQ, "daemon", "--rig", str(self.rig)]
         command += ["--state", str(self.state), "--private", *self._options]
         with self.log.open("wb") as log:
-            process = self._children.start(command, stdout=log, stderr=log)
+            process = self._process = self._children.start(command, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                self._give_up(process)
+                self._give_up(process.returncode)
             try:
                 daemon = find_daemon(self.state)
                 daemon.connect().close()
@@ -62,19 +70,32 @@ class PrivateDaemon:
             f"its last words: {self._last_words()!r}"
         )
 
-    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+    def _give_up(self, code: int) -> NoReturn:
         """Pass on what the daemon said and the code it ended with."""
         say(self._last_words())
-        raise click.exceptions.Exit(process.returncode if process.returncode > 0 else 1)
+        raise click.exceptions.Exit(code if code > 0 else FAILED)
 
     def _last_words(self) -> str:
-        text = self.log.read_text(errors="replace").strip()
-        _, found, error = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
-        last = f"error: {error}" if found else "\n".join(text.splitlines()[-5:])
-        return last or "the daemon ended without a word"
+        """What the daemon and its parts called errors, without the log; else the log's end."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        first = next((n for n, line in enumerate(lines) if line.startswith("error:")), None)
+        if first is None:
+            return "\n".join(lines[-5:]) or "the daemon ended without a word"
+        return "\n".join(line for line in lines[first:] if not LOG_LINE.match(line))
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, DaemonUnreachableError) and self._process is not None:
+                code = end(self._process, STOP_SECS)
+                if code > 0:  # it went by itself, and said why
+                    self._give_up(code)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the daemon and remove its state directory."""
