@@ -383,6 +383,16 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_header_is_written_and_read() {
+        let golden = include_bytes!("../../tests/vectors/ring_header_v1.bin");
+        let geometry = Geometry { capacity: 4096, index_entries: 1024, schema_len: 300 };
+        let generation = std::array::from_fn(|i| i as u8);
+        let wanted = Constants { geometry, generation, schema_crc: 0x1234_5678 };
+        assert_eq!(wanted.to_header(4242), *golden);
+        assert_eq!(Constants::from_header(golden, geometry.file_size()).unwrap(), wanted);
+    }
+
+    #[test]
     fn every_flipped_bit_of_the_constants_is_seen() {
         let wanted = constants();
         let header = wanted.to_header(42);

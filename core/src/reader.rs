@@ -37,9 +37,9 @@ pub struct Statistics {
     pub oldest_sequence: u64,
     /// Bytes between tail and head.
     pub used_bytes: u64,
-    /// Time of the oldest row left.
+    /// Time of the oldest row left; `None` too if that record is damaged.
     pub first_nanos: Option<i64>,
-    /// Time of the newest row.
+    /// Time of the newest row; `None` too if that record is damaged.
     pub last_nanos: Option<i64>,
     /// The writer closed the ring.
     pub closed: bool,
@@ -194,6 +194,8 @@ impl<M: Memory> Reader<M> {
                 continue;
             };
             let begin = self.rows_before(sequence);
+            // Who goes on from there and is lapped again must still know its place.
+            self.remember(resume_at, end);
             return RingError::Overrun {
                 lost_records: resume_at.saturating_sub(sequence),
                 lost_rows: begin.and_then(|begin| end.checked_sub(begin)),
@@ -264,12 +266,20 @@ impl<M: Memory> Reader<M> {
         if oldest >= next {
             return Ok(Some((None, None)));
         }
-        match (self.locate(oldest), self.locate(next - 1)) {
-            (Ok(first), Ok(last)) => {
-                Ok(Some((Some(first.frame.first_nanos), Some(last.frame.last_nanos))))
-            }
-            (Err(RingError::Overrun { .. }), _) | (_, Err(RingError::Overrun { .. })) => Ok(None),
-            (Err(error), _) | (_, Err(error)) => Err(error),
+        let (first, last) = (self.frame_of(oldest)?, self.frame_of(next - 1)?);
+        Ok(first.zip(last).map(|(first, last)| {
+            (first.map(|frame| frame.first_nanos), last.map(|frame| frame.last_nanos))
+        }))
+    }
+
+    /// A record's frame; nothing inside if it is damaged, nothing at all if it was overwritten.
+    #[allow(clippy::option_option, reason = "two nested options are what there is to say")]
+    fn frame_of(&self, sequence: u64) -> Result<Option<Option<Frame>>, RingError> {
+        match self.locate(sequence) {
+            Ok(located) => Ok(Some(Some(located.frame))),
+            Err(RingError::Corrupt(_)) => Ok(Some(None)),
+            Err(RingError::Overrun { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

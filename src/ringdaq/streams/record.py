@@ -64,11 +64,7 @@ class Record:
         with self._checked():
             rows, buffers = self._layout.schema.parse(self.payload)
         if rows != self.rows:
-            raise CorruptRecordError(
-                f"record {self.sequence} of stream {self.spec.name!r} should have "
-                f"{self.rows} rows; found {rows}",
-                stream=self.spec.name,
-            )
+            raise self._damage(f"it should have {self.rows} rows; found {rows}")
         return buffers
 
     def columns(self) -> dict[str, Array]:
@@ -109,11 +105,7 @@ class Record:
             for row in range(self.rows):
                 texts[row] = data[ends[row] : ends[row + 1]].decode()
         except UnicodeDecodeError as error:
-            raise CorruptRecordError(
-                f"record {self.sequence} of stream {self.spec.name!r} holds a damaged text: "
-                f"{error}",
-                stream=self.spec.name,
-            ) from None
+            raise self._damage(f"a text is damaged: {error}") from None
         missing = self._missing(buffers)
         if missing is not None:
             texts[missing] = None
@@ -144,7 +136,11 @@ class Record:
         arrow = pyarrow()
         # pyarrow believes a message's numbers; this checks them first.
         self._buffers  # noqa: B018
-        return arrow.ipc.read_record_batch(arrow.py_buffer(self.payload), self._layout.arrow_schema)
+        buffer, schema = arrow.py_buffer(self.payload), self._layout.arrow_schema
+        try:
+            return arrow.ipc.read_record_batch(buffer, schema)
+        except arrow.ArrowInvalid as error:
+            raise self._damage(error) from None
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         with self._checked():
@@ -162,10 +158,11 @@ class Record:
         try:
             yield
         except core.CorruptError as error:
-            raise CorruptRecordError(
-                f"record {self.sequence} of stream {self.spec.name!r}: {error}",
-                stream=self.spec.name,
-            ) from None
+            raise self._damage(error) from None
+
+    def _damage(self, what: object) -> CorruptRecordError:
+        name = self.spec.name
+        return CorruptRecordError(f"record {self.sequence} of stream {name!r}: {what}", stream=name)
 
 
 def sample_nanos(spec: StreamSpec, row: int) -> int:
