@@ -92,6 +92,14 @@ def test_a_wrong_rig_file_is_refused_with_key_and_line(write_rig, tmp_path):
     assert "line " in words
 
 
+def test_a_ring_for_a_stream_that_does_not_exist_is_refused(write_rig, tmp_path):
+    rig = write_rig(recorder=False, more="[stream.stagee]\nminutes = 5\n")
+    code, words = last_words(daemon_process(rig, tmp_path / "state"))
+    assert code == 2
+    assert "no stream 'stagee'" in words
+    assert "'stage'" in words
+
+
 def test_a_missing_serial_device_is_listed_while_the_rest_works(start_daemon):
     daemon = start_daemon(
         recorder=False,

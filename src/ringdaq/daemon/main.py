@@ -10,9 +10,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from ringdaq.config import Rig
+from ringdaq.config import Rig, nearest, raise_problems
 from ringdaq.daemon.api import Api
 from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.bell import Bell
 from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.publish import Publisher
@@ -48,6 +49,7 @@ class Daemon:
         self.rig = rig
         self.state = state
         self.stopping = threading.Event()
+        self._bell = Bell()
         self._children: list[Child] = []
         self._sources: list[SourceThread] = []
         self._failure = ""
@@ -74,7 +76,7 @@ class Daemon:
             store=self._store,
             audit=self._audit,
             pid=os.getpid(),
-            stop=self.stopping.set,
+            stop=self.request_stop,
         )
         self._server = ControlServer(state.socket_path(), self._api.methods())
 
@@ -95,10 +97,24 @@ class Daemon:
     def _open_streams(self) -> None:
         """Make every ring the rig needs, after checking that all of them fit."""
         planned = {name: self._specs(host) for name, host in self._hosts.items()}
+        self._check_stream_names({spec.name for specs in planned.values() for spec in specs})
         self._publisher.check_space([spec for specs in planned.values() for spec in specs])
         for name, specs in planned.items():
             sinks = {spec.name: self._publisher.open(spec) for spec in specs}
             self._connect(self._hosts[name], sinks)
+
+    def _check_stream_names(self, names: set[str]) -> None:
+        """Refuse a `[stream.NAME]` that no instrument fills; one that is away might have."""
+        if self._registry.failures:
+            return
+        raise_problems(
+            [
+                self.rig.problem(("stream", name), f"no stream {name!r}; {nearest(name, names)}")
+                for name in self.rig.streams
+                if name not in names
+            ],
+            self.rig.path,
+        )
 
     def _specs(self, host: InstrumentHost) -> list[StreamSpec]:
         entry = host.entry
@@ -172,7 +188,7 @@ class Daemon:
 
     def _give_up(self, name: str) -> None:
         self._failure = f"the {name} cannot run here; its own message says why"
-        self.stopping.set()
+        self.request_stop()
         self._api.gateway_ready.set()
 
     def _await_gateway(self) -> None:
@@ -181,9 +197,15 @@ class Daemon:
         if self._failure:
             raise ServiceError(self._failure)
 
+    def request_stop(self) -> None:
+        """End `wait`; any thread may call, and a signal handler."""
+        self.stopping.set()
+        self._bell.ring()
+
     def wait(self) -> None:
         """Serve until somebody asks for the end; raises `ServiceError` if a part gave up."""
-        self.stopping.wait()
+        while not self.stopping.is_set():
+            self._bell.wait()
         if self._failure:
             raise ServiceError(self._failure)
 
@@ -203,6 +225,7 @@ class Daemon:
         self._audit.close()
         self._store.close()
         self.state.release()
+        self._bell.close()
 
     def _seal(self) -> None:
         try:
@@ -225,7 +248,7 @@ def run_daemon(rig: Rig, state_path: Path) -> None:
     sys.setswitchinterval(0.0005)
     daemon = Daemon(rig, state)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stopping.set())
+        signal.signal(number, lambda *_: daemon.request_stop())
     try:
         daemon.start()
         sys.stderr.write(f"ready {os.getpid()} {state.card}\n")

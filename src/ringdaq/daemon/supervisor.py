@@ -25,7 +25,8 @@ class Child:
         self, name: str, arguments: Sequence[str], on_give_up: Callable[[str], None] | None = None
     ) -> None:
         self.name = name
-        self._command = [sys.executable, *arguments]
+        # -P: what lies in the current directory must not stand in for the standard library.
+        self._command = [sys.executable, "-P", *arguments]
         self._on_give_up = on_give_up
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None

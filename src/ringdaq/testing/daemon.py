@@ -36,7 +36,7 @@ class TemporaryDaemon:
     def start(self) -> Self:
         """Start the process and wait until it serves; raises `ServiceError` with its last words."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ringdaq.daemon", "--rig", str(self.rig)]
+        command = [sys.executable, "-P", "-m", "ringdaq.daemon", "--rig", str(self.rig)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--state", str(self.state)], stdin=subprocess.DEVNULL, stderr=log
