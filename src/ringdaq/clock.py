@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -49,13 +50,13 @@ def _read_anchor(path: Path) -> int | None:
 
 def _share_anchor(path: Path, anchor: int) -> None:
     """Publish the anchor whole or not at all; whoever comes second keeps the first's."""
-    own = path.with_name(f"{path.name}.{os.getpid()}")
-    fd = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    # A draft for each caller: threads of one process may come here at once.
+    fd, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     with os.fdopen(fd, "w") as file:
         file.write(str(anchor))
     with contextlib.suppress(FileExistsError):
-        os.link(own, path)
-    own.unlink()
+        os.link(draft, path)
+    os.unlink(draft)
 
 
 @cache
