@@ -18,6 +18,7 @@ from typing import Any
 from ringdaq.scripts import language, ticks, verbs
 from ringdaq.scripts.confine import confine, free_reserve
 from ringdaq.scripts.page import Page
+from ringdaq.scripts.preload import preload
 from ringdaq.scripts.progress import CountedEnumerate, CountedZip
 from ringdaq.scripts.verdict import verdict
 from ringdaq.scripts.wire import Wire
@@ -30,16 +31,30 @@ def main(descriptor: int, page_descriptor: int, parent: int) -> None:
     start = wire.receive()
     if start is None:
         os._exit(1)
-    confine(start["limits"]["memory_bytes"], parent=parent, keep=descriptor)
-    Run(wire, page, start).execute()
+    unimportable = preload(start["modules"], start["source"])
+    limits = start["limits"]
+    confine(
+        limits["memory_bytes"],
+        cpu_secs=limits["wall_secs"] + limits["stop_secs"],
+        parent=parent,
+        keep=descriptor,
+    )
+    Run(wire, page, start, unimportable).execute()
     os._exit(0)
 
 
 class Run:
     """One script from its text to its verdict."""
 
-    def __init__(self, wire: Wire, page: Page, start: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        page: Page,
+        start: Mapping[str, Any],
+        unimportable: Mapping[str, Exception],
+    ) -> None:
         self._start = start
+        self._unimportable = unimportable
         self._file = str(start["name"])
         self._caller = verbs.Caller(wire, page, start["limits"], self._line_now)
 
@@ -81,7 +96,7 @@ class Run:
         return {
             "__name__": "__main__",
             "__file__": self._file,
-            "__builtins__": _builtins(self._start["modules"]),
+            "__builtins__": _builtins(self._start["modules"], self._unimportable),
             "parameters": MappingProxyType(dict(self._start["parameters"])),
             **language.ERRORS,
             **verbs.names(self._start["instruments"], self._caller, speech),
@@ -98,15 +113,17 @@ class Run:
         return self._caller.meter.line
 
 
-def _builtins(modules: Collection[str]) -> dict[str, object]:
+def _builtins(modules: Collection[str], unimportable: Mapping[str, Exception]) -> dict[str, object]:
     chosen = {name: getattr(builtins, name) for name in language.BUILTINS}
     chosen["enumerate"] = CountedEnumerate
     chosen["zip"] = CountedZip
-    chosen["__import__"] = _importer(frozenset(modules))
+    chosen["__import__"] = _importer(frozenset(modules), unimportable)
     return chosen
 
 
-def _importer(modules: frozenset[str]) -> Callable[..., object]:
+def _importer(
+    modules: frozenset[str], unimportable: Mapping[str, Exception]
+) -> Callable[..., object]:
     def import_allowed(
         name: str,
         globals: Mapping[str, object] | None = None,
@@ -119,6 +136,8 @@ def _importer(modules: frozenset[str]) -> Callable[..., object]:
         of_script = not isinstance(fromlist, list)
         if of_script and (level or (name not in modules and name != "__future__")):
             raise ImportError(f"scripts cannot import {name!r}")
+        if of_script and name in unimportable:
+            raise unimportable[name]
         return __import__(name, globals, locals, fromlist or (), level)
 
     return import_allowed

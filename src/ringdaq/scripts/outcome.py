@@ -69,6 +69,8 @@ def _told(done: Mapping[str, Any], line: int, last_line: int) -> Outcome:
 
 def _crash(returncode: int, line: int, stderr: str) -> ScriptFailedError:
     how = f"was killed by {_signal(-returncode)}" if returncode < 0 else f"ended with {returncode}"
+    if returncode == -signal.SIGSYS:
+        how = "made a system call that is forbidden to scripts and was killed (SIGSYS)"
     last = stderr.strip().splitlines()[-1:]
     words = f": {last[0]!r}" if last else ""
     return ScriptFailedError(
