@@ -19,13 +19,13 @@ from pathlib import Path
 
 from ringdaq.cli.demo_rig import MIB, RINGS_BYTES
 from ringdaq.errors import RingdaqError
+from ringdaq.scripts import sandbox
+from ringdaq.scripts.landlock import covers
 
 ENOUGH_FILES = 1024
 ENOUGH_RECORDS_PER_SEC = 10_000
 SPEED_RECORDS = 2_000
-SYS_LANDLOCK_CREATE_RULESET = 444
-LANDLOCK_CREATE_RULESET_VERSION = 1
-PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS = 21, 39
+PR_GET_NO_NEW_PRIVS = 39
 
 EXTRAS = {
     "net": ("grpc", "the gateway and network clients"),
@@ -172,20 +172,22 @@ def _limit(value: int, unit: str = "") -> str:
 
 def landlock() -> Check:
     """The kernel can close the file system to scripts."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
-    if version < 1:
-        reason = os.strerror(ctypes.get_errno())
-        advice = "this kernel cannot close the file system to scripts; Linux 5.13 and newer can"
-        return Check("landlock", Verdict.WARN, f"none: {reason}", advice)
-    return Check("landlock", Verdict.GOOD, f"ABI {version}")
+    version = sandbox.probe().landlock_abi
+    if version == 0:
+        advice = (
+            "this kernel cannot close the file system to scripts; Linux 5.13 and newer can, "
+            "if 'landlock' is in the list of /sys/kernel/security/lsm"
+        )
+        return Check("landlock", Verdict.WARN, "none", advice)
+    return Check("landlock", Verdict.GOOD, f"ABI {version}: {', '.join(covers(version))}")
 
 
 def seccomp() -> Check:
     """The kernel can filter a script's system calls."""
-    if ctypes.CDLL(None).prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
-        advice = "this kernel cannot filter system calls of scripts"
-        return Check("seccomp", Verdict.WARN, "none", advice)
+    lacking = sandbox.probe().seccomp_lacking
+    if lacking is not None:
+        advice = "system calls of scripts cannot be filtered on this machine"
+        return Check("seccomp", Verdict.WARN, f"none: {lacking}", advice)
     return Check("seccomp", Verdict.GOOD, "available")
 
 

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -124,6 +124,8 @@ class ScriptsConfig(Section):
         ]
     )  # fmt: skip
     """What scripts may import."""
+    policy: Literal["best-effort", "strict"] = "best-effort"
+    """What to do where the kernel lacks landlock or seccomp: run scripts all the same, or not."""
 
 
 class RecordingConfig(Section):

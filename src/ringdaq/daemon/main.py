@@ -33,6 +33,7 @@ from ringdaq.daemon.workers import Worker
 from ringdaq.errors import RecordingError, ServiceError
 from ringdaq.instruments import Registry, build_instruments
 from ringdaq.model import StreamSpec
+from ringdaq.scripts import sandbox
 from ringdaq.streams import StreamWriter
 
 log = logging.getLogger(__name__)
@@ -155,7 +156,13 @@ class Daemon:
             data_directory=str(self._desk.data_directory),
             grpc_address=self._api.grpc_address,
         )
+        self._tell_sandbox()
         log.info("ready: rig %r, control socket %s", self.rig.name, self._server.path)
+
+    def _tell_sandbox(self) -> None:
+        """What confines scripts here."""
+        found, policy = sandbox.probe(), self.rig.scripts.policy
+        log.log(logging.WARNING if found.missing else logging.INFO, "%s, policy=%s", found, policy)
 
     def _make_safe(self) -> None:
         connected = (h for h in self._hosts.values() if h.entry.instrument)

@@ -23,6 +23,7 @@ from ringdaq.errors import (
 )
 from ringdaq.model import RunState
 from ringdaq.scripts import Limits, check_script, decode_source, instruments_used
+from ringdaq.scripts.sandbox import require_walls
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class RunManager:
         user: str,
     ) -> str:
         """Start a run of a stored script; returns its id once its process runs."""
+        require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
         granted = self._grant(stored["content"], instruments)
         run = Run(
