@@ -1,18 +1,16 @@
 """A daemon process runs scripts; whatever dies, instruments end safe and the status true."""
 
-import contextlib
 import os
 import signal
-import threading
 import time
 
 import pytest
 
+from ringdaq.control import Channel, connect_socket
 from ringdaq.errors import (
     GrantError,
     InstrumentBusyError,
     LimitError,
-    RingdaqError,
     ScriptRejectedError,
     UnknownInstrumentError,
 )
@@ -205,20 +203,20 @@ def test_panic_reaches_the_stage_while_a_script_moves_it(slow_daemon):
 
 
 def test_a_stop_overtakes_all_the_moves_that_wait(slow_daemon):
-    control = slow_daemon.control()
+    channel = Channel(connect_socket(slow_daemon.card["control_socket"]))
     move = {"instrument": "stage", "verb": "move_abs", "args": [50]}
-
-    def go():
-        with contextlib.suppress(RingdaqError):
-            control.call("instruments.call", move)
-
-    waiting = [threading.Thread(target=go, daemon=True) for _ in range(40)]
-    for thread in waiting:
-        thread.start()
+    for number in range(40):
+        channel.send({"id": number, "method": "instruments.call", "params": move})
+    # The daemon reads a peer's requests in order: with this answer, all of them have come in.
+    channel.send({"id": 99, "method": "hello", "params": {"role": "test"}})
+    while channel.receive()["id"] != 99:
+        pass
     other = slow_daemon.control()
     until(lambda: is_moving(other))
     other.call("instruments.call", {"instrument": "stage", "verb": "stop"})
     assert other.call("panic")["instruments"]["stage"] == "safe"
+    assert not is_moving(other)
+    channel.close()
 
 
 def test_emitted_rows_become_a_stream_of_the_run(daemon):

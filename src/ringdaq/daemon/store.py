@@ -46,7 +46,11 @@ class Store:
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._migrate(path)
+        try:
+            self._migrate(path)
+        except BaseException:
+            self._db.close()
+            raise
 
     def _migrate(self, path: Path) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
