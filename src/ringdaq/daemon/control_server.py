@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.control import Channel, Message
+from ringdaq.daemon.instruments import ASKING, CALMING
 from ringdaq.errors import (
     AuthenticationError,
     BadRequestError,
@@ -30,10 +31,9 @@ MAX_PEERS = 128
 # Requests that may take long have threads of their own, so that none delays a stop or a question.
 # When the request that a thread works on came in, in monotonic seconds.
 ARRIVED: ContextVar[float] = ContextVar("arrived")
-THREADS = {"urgent": 8, "quick": 8, "instruments": 32, "waiting": 64}
-KIND_OF = {"instruments.call": "instruments", "runs.wait": "waiting"}
+THREADS = {"urgent": 8, "quick": 8, "questions": 16, "commands": 32, "waiting": 64}
+KIND_OF = {"instruments.call": "commands", "runs.wait": "waiting"}
 URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
-URGENT_VERBS = frozenset({"stop", "make_safe"})
 MAX_REQUESTS_OF_A_PEER = 64
 _CREDENTIALS = struct.Struct("3i")
 
@@ -67,8 +67,11 @@ def kind_of(message: Message) -> str:
     method, params = message.get("method"), message.get("params")
     if method in URGENT_METHODS:
         return "urgent"
-    if isinstance(params, dict) and params.get("verb") in URGENT_VERBS:
+    verb = params.get("verb") if isinstance(params, dict) else None
+    if isinstance(verb, str) and verb in CALMING:
         return "urgent"
+    if isinstance(verb, str) and verb in ASKING:
+        return "questions"
     return KIND_OF.get(method, "quick") if isinstance(method, str) else "quick"
 
 
