@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -37,6 +38,8 @@ ASKING = frozenset({
     "position", "read", "is_armed", "resolution", "settings", "wait_settled", "get_exposure",
     "get_wavelength", "wavelength_range", "is_shutter_open", "is_emission_enabled",
 })  # fmt: skip
+# Since when the command that a thread works on is wanted, in monotonic seconds.
+WANTED_SINCE: ContextVar[float] = ContextVar("wanted_since")
 # Verbs that end something: they are carried out for everybody, and overtake what is waiting.
 CALMING = frozenset({"stop", "make_safe"})
 
@@ -120,10 +123,10 @@ class InstrumentHost:
         """
         self._check_verb(verb)
         if verb in ASKING:
-            return self._carry_out(verb, args, kwargs)
+            return self.perform(verb, args, kwargs)
         if verb not in CALMING:
             self._check_owner(who)
-            self._check_still_wanted(verb, time.monotonic() if arrived is None else arrived)
+            WANTED_SINCE.set(time.monotonic() if arrived is None else arrived)
         return self._audited(verb, args, kwargs, who)
 
     def _check_verb(self, verb: str) -> None:
@@ -149,8 +152,8 @@ class InstrumentHost:
     def _check_still_wanted(self, verb: str, arrived: float) -> None:
         if arrived <= self._calmed_at:
             raise InstrumentBusyError(
-                f"{self.name} was stopped while {verb!r} waited for its turn; nothing moved: "
-                "send it again if it is still wanted",
+                f"{self.name} was stopped after {verb!r} was asked for; it is not carried out: "
+                "ask again if it is still wanted",
                 instrument=self.name,
             )
 
@@ -158,14 +161,15 @@ class InstrumentHost:
         target, old = f"{self.name}.{verb}", self._last.get(LIMITED.get(verb, verb))
         asked = [*args, *kwargs.values()]
         try:
-            result = self._carry_out(verb, args, kwargs)
+            result = self.perform(verb, args, kwargs)
         except RingdaqError as error:
             self._audit.note(who, "call", target, old=old, new=asked, outcome=str(error))
             raise
         self._audit.note(who, "call", target, old=old, new=result if result is not None else asked)
         return result
 
-    def _carry_out(self, verb: str, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
+    def perform(self, verb: str, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out a verb it has, within limits, whoever asks and without an audit entry."""
         special = _SPECIAL.get(verb)
         if special is not None:
             return special(self, *args, **kwargs)
@@ -175,10 +179,12 @@ class InstrumentHost:
         """A verb that is one call on the link's thread; a limited quantity is checked first."""
         method = getattr(self.entry.instrument, verb)
         quantity = LIMITED.get(verb)
-        if quantity is None:
+        if verb in ASKING:
             return self._on_link(lambda: method(*args, **kwargs), what=verb)
+        if quantity is None:
+            return self._command(lambda: method(*args, **kwargs), what=verb)
         value = self._within_limits(quantity, self._only_argument(method, verb, args, kwargs))
-        result = self._on_link(lambda: method(value), what=verb)
+        result = self._command(lambda: method(value), what=verb)
         self._last[quantity] = value
         return result
 
@@ -202,6 +208,24 @@ class InstrumentHost:
             quantity=quantity,
             unit=UNITS.get(quantity, self.entry.unit),
         )
+
+    def _command(self, function: Any, *, what: str, since: float | None = None) -> Any:
+        """One call that changes something, unless the instrument was stopped since it was asked.
+
+        A stop does not wait for the link, so it may also come while the call is under way; what
+        the call did is then undone at once.
+        """
+        asked = WANTED_SINCE.get(time.monotonic()) if since is None else since
+
+        def commanded() -> Any:
+            self._check_still_wanted(what, asked)
+            result = function()
+            if asked <= self._calmed_at:
+                self._movable.make_safe()
+                self._check_still_wanted(what, asked)
+            return result
+
+        return self._on_link(commanded, what=what)
 
     def _on_link(self, function: Any, *, what: str) -> Any:
         return self._guard(self._link, function, what, self.entry.config.deadline_secs)
@@ -244,13 +268,7 @@ class InstrumentHost:
     def _move(self, start: Any, timeout: float) -> float:
         """Start a motion, wait for rest, and return the position as read back."""
         limit = check_number(timeout, instrument=self.name, what="timeout")
-        asked = time.monotonic()
-
-        def start_if_wanted() -> None:
-            self._check_still_wanted("move", asked)
-            start()
-
-        self._on_link(start_if_wanted, what="move")
+        self._command(start, what="move")
         self._wait_settled(limit)
         return self._position()
 
@@ -268,6 +286,35 @@ class InstrumentHost:
         value = self._on_link(self._movable.read, what="read")
         self._publish("value", float(value))
         return value
+
+    # --- the steps of a scan
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams of what the daemon itself reads from it."""
+        return tuple(self._streams.values())
+
+    def check_target(self, position: Any) -> float:
+        """The position, if it is within limits; nothing moves."""
+        return self._within_limits("position", position)
+
+    def begin_move(self, target: float, *, asked: float) -> None:
+        """Start towards a checked target, unless somebody has stopped the instrument since."""
+        move = self._movable.move_abs
+        self._command(lambda: move(target), what="move", since=asked)
+
+    def settle(self) -> float:
+        """Wait for rest and return the position as read back."""
+        self._wait_settled()
+        return self._position()
+
+    def rests_within(self, seconds: float) -> bool:
+        """Wait for rest so long at most; returns whether it rests."""
+        try:
+            self._wait_settled(seconds)
+        except InstrumentTimeoutError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End its motion now, and what waits to move it."""
@@ -302,7 +349,7 @@ class InstrumentHost:
         """Take one reading of everything the instrument can tell."""
         for verb in ("position", "read"):
             if verb in self.entry.verbs:
-                self._carry_out(verb, [], {})
+                self.perform(verb, [], {})
 
     def prepare(self) -> None:
         """Get ready for a run: stage what can be staged."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
+from ringdaq.daemon.batching import Batch
 from ringdaq.errors import RingSpaceError, StreamError
 from ringdaq.model import StreamSpec
 from ringdaq.streams import RingDirectory, StreamWriter
@@ -56,6 +59,8 @@ class Publisher:
         self.rings = RingDirectory(directory)
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
+        self._batches: dict[str, Batch] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
         self._live: dict[str, float | int | bool | str] = {}
 
     def check_space(self, specs: list[StreamSpec]) -> None:
@@ -73,11 +78,13 @@ class Publisher:
 
     def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
         """Make a ring for a stream; a stream that is open already gets a new generation."""
+        self.flush(spec.name)
         size = ring_bytes(spec, self._rig) if capacity_bytes is None else capacity_bytes
         writer = StreamWriter.create(self.rings.path, spec, capacity_bytes=size)
         with self._lock:
             before = self._writers.get(spec.name)
             self._writers[spec.name] = writer
+            self._keys[spec.name] = tuple(f"{spec.name}.{c.name}" for c in spec.channels)
         if before is not None:
             before.close()
         return writer
@@ -91,11 +98,33 @@ class Publisher:
 
     def put_row(self, stream: str, time_nanos: int, *values: Any) -> None:
         """Append one row and remember it as the newest."""
-        writer = self.writer(stream)
-        writer.append(time_nanos, *values)
-        for channel, value in zip(writer.spec.channels, values, strict=True):
+        batch = self._batches.get(stream)
+        if batch is None or not batch.add(time_nanos, values):
+            self.writer(stream).append(time_nanos, *values)
+        for key, value in zip(self._keys[stream], values, strict=True):
             if value is not None:
-                self._live[f"{stream}.{channel.name}"] = value
+                self._live[key] = value
+
+    @contextlib.contextmanager
+    def batching(self, streams: Iterable[str]) -> Iterator[None]:
+        """Within it, rows of these streams are written many to a record."""
+        names = tuple(streams)
+        self._batches |= {name: Batch(partial(self.writer, name)) for name in names}
+        try:
+            yield
+        finally:
+            for name in names:
+                batch = self._batches.get(name)
+                if batch is not None:
+                    batch.close()
+                self._batches.pop(name, None)
+
+    def flush(self, *streams: str) -> None:
+        """Write the rows of these streams that wait for others."""
+        for name in streams:
+            batch = self._batches.get(name)
+            if batch is not None:
+                batch.flush()
 
     def live_values(self) -> dict[str, float | int | bool | str]:
         """The newest value of each scalar channel, by `stream.channel`."""
@@ -103,6 +132,7 @@ class Publisher:
 
     def forget(self, stream: str) -> None:
         """Close a stream for good; its ring stays readable."""
+        self.flush(stream)
         with self._lock:
             writer = self._writers.pop(stream, None)
         for key in [k for k in self._live if k.startswith(f"{stream}.")]:

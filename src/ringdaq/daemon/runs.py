@@ -15,12 +15,13 @@ from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.emitted import EmittedStream
 from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.plans import Execution, shape
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.safety import make_all_safe
 from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
-from ringdaq.scripts import Limits, Outcome, ScriptProcess
+from ringdaq.scripts import Limits, Outcome, PlanControl, ScriptProcess
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,25 @@ class Run:
             return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
         except InstrumentError as error:
             if self._stop.is_set():  # the motion was ended on purpose, not by a fault
+                raise ScriptStoppedError(f"the run was stopped: {error}") from error
+            raise
+
+    def plan(
+        self, name: str, args: list[Any], kwargs: dict[str, Any], control: PlanControl
+    ) -> object:
+        """Carry a scan out in one go; raises before anything moves if it cannot be."""
+        execution = Execution(
+            shape(name, args, kwargs, self.hosts),
+            control=control,
+            publisher=self._publisher,
+            emitted=self._emitted,
+        )
+        said = f"{args!r:.200} {kwargs!r:.200}"
+        self._audit.note(self.owner, "plan", name, new=said)
+        try:
+            return execution.run()
+        except InstrumentError as error:
+            if self._stop.is_set():
                 raise ScriptStoppedError(f"the run was stopped: {error}") from error
             raise
 

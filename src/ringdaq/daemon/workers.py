@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ringdaq.errors import BusyError, InstrumentTimeoutError
 
 T = TypeVar("T")
 QUEUE_LENGTH = 64
+# How long an inline caller stands back when somebody waits for a turn.
+YIELD_SECS = 20e-6
 
 
 class _Job:
@@ -36,8 +39,46 @@ class _Job:
         self.done.release()
 
 
+class Watch:
+    """What a thread that calls workers in its own name is in, for whoever watches its deadlines."""
+
+    def __init__(self) -> None:
+        self.busy: tuple[Worker, str, float, float] | None = None
+        """The worker, the call, its deadline in seconds, and when it began (monotonic)."""
+        self.abandoned = False
+
+    def overdue(self) -> InstrumentTimeoutError | None:
+        """The error of a call that has outlived its deadline; nobody waits for it any more then."""
+        busy = self.busy
+        if busy is None or time.monotonic() - busy[3] < busy[2]:
+            return None
+        worker, what, deadline_secs, _ = busy
+        self.abandoned = True
+        return worker.give_up(what, deadline_secs)
+
+
+class _Own(threading.local):
+    watch: Watch | None = None
+
+
+_own = _Own()
+
+
+@contextmanager
+def inline(watch: Watch) -> Iterator[None]:
+    """Within it, this thread carries calls out itself, in its turn, instead of handing them over.
+
+    A tight loop saves two hand-overs a call by that; somebody else must look after `watch`.
+    """
+    _own.watch = watch
+    try:
+        yield
+    finally:
+        _own.watch = None
+
+
 class Worker:
-    """Runs calls one after another on a thread of its own.
+    """Runs calls one after another on a thread of its own, or on one that is `inline`.
 
     A call that outlives its deadline cannot be ended from outside: its caller is told, and later
     callers are refused at once until it comes back.
@@ -47,6 +88,9 @@ class Worker:
         self.name = name
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._late: tuple[str, float] | None = None
+        # Whoever carries out a call holds it.
+        self._turn = threading.Lock()
+        self._wanted = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -57,20 +101,43 @@ class Worker:
 
     def call(self, function: Callable[[], T], *, deadline_secs: float, what: str) -> T:
         """Run the function on the worker's thread and wait for its result."""
+        if _own.watch is not None:
+            return self._call_here(_own.watch, function, deadline_secs, what)
         self._refuse(what)
         job = _Job(function)
         self._jobs.put(job)
         if not job.done.acquire(timeout=deadline_secs):
             job.cancelled = True
-            self._late = (what, time.monotonic())
-            raise InstrumentTimeoutError(
-                f"{what} should end within {deadline_secs:g} s and has not; "
-                "check the instrument's power and cable"
-            )
+            raise self.give_up(what, deadline_secs)
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
+
+    def give_up(self, what: str, deadline_secs: float) -> InstrumentTimeoutError:
+        """Refuse callers until the call under way comes back; returns what to tell its caller."""
+        self._late = (what, time.monotonic())
+        return InstrumentTimeoutError(
+            f"{what} should end within {deadline_secs:g} s and has not; "
+            "check the instrument's power and cable"
+        )
+
+    def _call_here(
+        self, watch: Watch, function: Callable[[], T], deadline_secs: float, what: str
+    ) -> T:
+        if self._late is not None:
+            self._refuse(what)
+        if self._wanted:
+            time.sleep(YIELD_SECS)
+        if not self._turn.acquire(timeout=deadline_secs):
+            raise self.give_up(what, deadline_secs)
+        try:
+            watch.busy = (self, what, deadline_secs, time.monotonic())
+            return function()
+        finally:
+            watch.busy = None
+            self._late = None
+            self._turn.release()
 
     def _refuse(self, what: str) -> None:
         late = self._late
@@ -87,8 +154,18 @@ class Worker:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.run()
-            self._late = None
+            self._take_turn()
+            try:
+                job.run()
+            finally:
+                self._late = None
+                self._turn.release()
+
+    def _take_turn(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            self._wanted = True
+            self._turn.acquire()
+            self._wanted = False
 
     def close(self, timeout: float = 1.0) -> bool:
         """Stop after the calls that wait; returns whether the thread has ended."""

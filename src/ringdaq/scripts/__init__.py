@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from ringdaq.scripts.language import DEFAULT_MODULES
     from ringdaq.scripts.limits import Limits
     from ringdaq.scripts.outcome import Outcome
+    from ringdaq.scripts.plan_control import PlanControl
     from ringdaq.scripts.process import ScriptHost, ScriptProcess
 
 __all__ = [
     "DEFAULT_MODULES",
     "Limits",
     "Outcome",
+    "PlanControl",
     "ScriptHost",
     "ScriptProcess",
     "check_script",
@@ -26,6 +28,7 @@ _HOMES = {
     "DEFAULT_MODULES": "language",
     "Limits": "limits",
     "Outcome": "outcome",
+    "PlanControl": "plan_control",
     "ScriptHost": "process",
     "ScriptProcess": "process",
     "check_script": "check",

@@ -34,6 +34,9 @@ DEFAULT_MODULES = (
 VERBS = ("emit", "log", "parameters", "print", "progress", "sleep")
 """What every script has beside its instruments."""
 
+PLANS = ("adaptive", "count", "fly_scan", "grid_scan", "list_scan", "scan")
+"""Loops that the daemon carries out."""
+
 RESERVED_COLUMN = "time"
 """`emit` writes this column itself."""
 
@@ -69,7 +72,9 @@ ERRORS: dict[str, type[errors.RingdaqError]] = {
 OPEN_DUNDERS = frozenset({"__init__", "__name__", "__doc__", "__enter__", "__exit__"})
 """The only double-underscore attributes that honest scripts read."""
 
-KNOWN_NAMES = frozenset({*BUILTINS, *VERBS, *ERRORS, "ScriptStopped", "__name__", "__file__"})
+KNOWN_NAMES = frozenset(
+    {*BUILTINS, *VERBS, *PLANS, *ERRORS, "ScriptStopped", "__name__", "__file__"}
+)
 
 HINTS = {
     "open": "scripts cannot open files; use emit(name=value) to record and parameters to read",

@@ -25,9 +25,11 @@ from ringdaq.errors import (
 )
 from ringdaq.scripts import outcome as ends
 from ringdaq.scripts import requests
+from ringdaq.scripts.hold import Hold
 from ringdaq.scripts.limits import Limits
 from ringdaq.scripts.outcome import Killing, Outcome
 from ringdaq.scripts.page import STOP_ASKED, WALL_LIMIT
+from ringdaq.scripts.plan_control import PlanControl
 from ringdaq.scripts.requests import Grant, ProtocolError
 from ringdaq.scripts.spawn import Spawned, spawn
 from ringdaq.scripts.spent import wall_spent
@@ -43,6 +45,11 @@ class ScriptHost(Protocol):
 
     def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> object:
         """Carry out a granted verb; returns a plain value or raises what the script will see."""
+
+    def plan(
+        self, name: str, args: list[Any], kwargs: dict[str, Any], control: PlanControl
+    ) -> object:
+        """Carry a scan out, with instruments by their names; raises what the script will see."""
 
     def emit(self, values: dict[str, float | int | bool | str]) -> None:
         """Write one row into the run's own stream."""
@@ -84,6 +91,7 @@ class ScriptProcess:
         self._child: Spawned | None = None
         self._spawn_error: Exception | None = None
         self._lock = threading.Condition()
+        self._hold = Hold()
         self._stop_asked = False
         self._cause: RingdaqError | None = None
         self._deadline: float | None = None
@@ -132,6 +140,19 @@ class ScriptProcess:
             raise ScriptError(
                 f"the script's process cannot be started: {self._spawn_error}"
             ) from self._spawn_error
+
+    def request_pause(self) -> None:
+        """Hold the script at its next verb, or a scan at its next point."""
+        self._hold.pause()
+
+    def resume(self) -> None:
+        """Let a paused script go on."""
+        self._hold.resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the script is held now."""
+        return self._hold.holds
 
     def request_stop(self) -> None:
         """Ask the script to end; it has `stop_secs` to tidy up before it is killed."""
@@ -193,6 +214,7 @@ class ScriptProcess:
 
     def _finish(self, child: Spawned) -> None:
         returncode = child.reap()
+        self._hold.release()
         with self._lock:
             self._gone = True
             # What the script sent last is still on its way, unless an instrument holds us up.
@@ -223,6 +245,7 @@ class ScriptProcess:
             self._begin_deadline()
 
     def _begin_deadline(self) -> None:
+        self._hold.release()
         if self._deadline is None:
             self._deadline = time.monotonic() + self._limits.stop_secs
         if self._child is not None and not self._gone:
@@ -235,6 +258,7 @@ class ScriptProcess:
             self._killing = self._killing or killing
             self._child.kill()
             self._child.wake()
+        self._hold.release()
 
     # The serving thread.
 
@@ -277,6 +301,8 @@ class ScriptProcess:
 
     def _answer(self, wire: Wire, message: Message) -> None:
         closing = message.get("closing") is True
+        if not closing:
+            self._hold.wait()
         with self._lock:
             if self._gone:
                 return
@@ -310,6 +336,8 @@ class ScriptProcess:
         match message["method"]:
             case "verb":
                 return self._host.call(*requests.verb_request(params, self._grant))
+            case "plan":
+                return self._plan(params, message.get("closing") is True)
             case "emit":
                 self._host.emit(requests.emit_request(params))
             case "sleep":
@@ -318,11 +346,29 @@ class ScriptProcess:
                 raise ProtocolError(f"unknown method {method!r}")
         return None
 
+    def _plan(self, params: list[Any], closing: bool) -> object:
+        name, args, kwargs, region = requests.plan_request(params)
+        control = PlanControl(
+            hold=self._hold,
+            must_end=lambda: self._ends(closing),
+            raise_progress=self._status.raise_progress,
+            wait=lambda seconds: self._sleep(seconds, closing),
+            region=region,
+            closing=closing,
+        )
+        return self._host.plan(name, args, kwargs, control)
+
+    def _ends(self, closing: bool) -> bool:
+        """Whether a long call must end, unless it tidies up."""
+        return self._gone or self._killing is not None or (self._stop_asked and not closing)
+
     def _sleep(self, seconds: float, closing: bool) -> None:
         """In slices, so that a killed script's thread does not sleep on."""
         left = seconds
         while left > 0 and not self._gone:
             piece = min(left, _SLEEP_SLICE_SECS)
+            if not closing:
+                self._hold.wait()
             if self._stop_asked and not closing:
                 raise ScriptStoppedError("the run was stopped while it slept")
             self._sleep_piece(piece, closing)

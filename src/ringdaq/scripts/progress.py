@@ -30,6 +30,13 @@ class Progress:
         self._stated = True
         self._raise(fraction)
 
+    def share(self, offset: float, weight: float) -> tuple[float, float]:
+        """Where a part of the innermost region begins in the run, and how much of it it is."""
+        if self._stated:
+            return 0.0, 0.0
+        start, span = self._regions[-1]
+        return min(start + span * offset, 1.0), min(span * weight, 1.0)
+
     def enter(self, offset: float, weight: float) -> None:
         """Begin a statement that has this share of the innermost region."""
         start, span = self._regions[-1]

@@ -31,6 +31,20 @@ def verb_request(params: list[Any], grant: Grant) -> tuple[str, str, list[Any], 
     return instrument, verb, args, kwargs
 
 
+Region = tuple[float, float]
+"""Where in the run something begins, and how much of the run it is: 0 to 1."""
+
+
+def plan_request(params: list[Any]) -> tuple[str, list[Any], dict[str, Any], Region]:
+    """The plan's name, its arguments with instruments by their names, its region."""
+    name, args, kwargs, region = _exactly(params, str, list, dict, list)
+    if not all(isinstance(key, str) for key in kwargs):
+        raise ProtocolError("a plan's keywords must be text")
+    if len(region) != 2 or not all(isinstance(x, float) and 0 <= x <= 1 for x in region):
+        raise ProtocolError(f"a plan's region must be two numbers from 0 to 1; found {region!r}")
+    return name, args, kwargs, (region[0], region[1])
+
+
 def emit_request(params: list[Any]) -> dict[str, Scalar]:
     """The values of one row; NaN and infinities are allowed, since they may be measured."""
     (values,) = _exactly(params, dict)

@@ -11,6 +11,9 @@ import ast
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from ringdaq.scripts.language import PLANS
+from ringdaq.scripts.names import bound_names
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NOT_RUN = (*_FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
 
@@ -26,16 +29,23 @@ def shares(tree: ast.Module, instruments: Mapping[str, Collection[str]]) -> dict
     """The shares of all loops that count, and of all statements that call them."""
     verbs = {verb for names in instruments.values() for verb in names}
     functions = [n for n in ast.walk(tree) if isinstance(n, _FUNCTIONS)]
-    finder = _Finder(functions, verbs | {"sleep", *instruments})
+    plans = set(PLANS) - bound_names(tree)
+    finder = _Finder(functions, verbs | {"sleep", *instruments}, plans)
     for scope in (tree, *functions):
         finder.divide(scope.body, 0.0, 1.0)
     return finder.found
 
 
 class _Finder:
-    def __init__(self, functions: list[ast.FunctionDef | ast.AsyncFunctionDef], verbs: set[str]):
+    def __init__(
+        self,
+        functions: list[ast.FunctionDef | ast.AsyncFunctionDef],
+        verbs: set[str],
+        plans: set[str],
+    ) -> None:
         self.found: dict[ast.stmt, Share] = {}
         self._timed = verbs | _spread(functions, lambda f, names: _mentions(f, verbs | names))
+        self._plans = plans
         self._looping: set[str] = set()
         self._looping = _spread(functions, self._loops)
 
@@ -60,9 +70,13 @@ class _Finder:
                 self.found[statement] = Share(offset, weight)
 
     def _loops(self, node: ast.AST, looping: set[str]) -> bool:
-        return _mentions(node, looping) or any(
-            isinstance(n, (ast.For, ast.While)) and _mentions(n, self._timed)
-            for n in ast.walk(node)
+        return (
+            _mentions(node, looping)
+            or _calls(node, self._plans)
+            or any(
+                isinstance(n, (ast.For, ast.While)) and _mentions(n, self._timed)
+                for n in ast.walk(node)
+            )
         )
 
 
@@ -81,6 +95,13 @@ def _mentions(node: ast.AST, names: set[str]) -> bool:
     return any(
         (isinstance(n, ast.Name) and n.id in names)
         or (isinstance(n, ast.Attribute) and n.attr in names)
+        for n in ast.walk(node)
+    )
+
+
+def _calls(node: ast.AST, names: set[str]) -> bool:
+    return any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in names
         for n in ast.walk(node)
     )
 

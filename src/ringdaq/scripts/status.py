@@ -6,7 +6,7 @@ import codecs
 import threading
 
 from ringdaq.scripts.language import source_lines
-from ringdaq.scripts.page import GO_ON, STOP, Page
+from ringdaq.scripts.page import GO_ON, PROGRESS, STOP, Page
 from ringdaq.scripts.requests import ProtocolError
 
 TAIL_CHARACTERS = 1 << 16
@@ -61,6 +61,13 @@ class Status:
         self._line = line if line <= len(self._lines) else 0
         if fraction is not None:
             self._percent = max(100.0 * fraction, self._percent or 0.0)
+
+    def raise_progress(self, fraction: float) -> None:
+        """Say from this side how far the script is, while it waits for an answer."""
+        with self._lock:
+            if self._page is not None:
+                fractions = self._page.fractions
+                fractions[PROGRESS] = max(fractions[PROGRESS], min(fraction, 1.0))
 
     def join(self, page: Page) -> None:
         """Read line and progress from `page` from now on."""

@@ -11,9 +11,10 @@ from typing import NoReturn
 from ringdaq.control import Message
 from ringdaq.errors import ScriptLimitError, from_wire, to_wire
 from ringdaq.scripts.interrupts import ScriptStopped
-from ringdaq.scripts.language import RESERVED_COLUMN
+from ringdaq.scripts.language import PLANS, RESERVED_COLUMN
 from ringdaq.scripts.meter import Meter
 from ringdaq.scripts.page import Page
+from ringdaq.scripts.plan_verbs import PlanVerbs
 from ringdaq.scripts.progress import Progress
 from ringdaq.scripts.spent import output_spent
 from ringdaq.scripts.wire import PeerGoneError, Wire
@@ -89,6 +90,11 @@ class Instrument:
 
     def __repr__(self) -> str:
         return f"<instrument {self._name}>"
+
+
+def name_of(value: object) -> object:
+    """An instrument's name; anything else as it is."""
+    return value.__dict__["_name"] if isinstance(value, Instrument) else value
 
 
 def _verb(instrument: str, verb: str, caller: Caller) -> Callable[..., object]:
@@ -175,7 +181,10 @@ def names(
     instruments: Mapping[str, Collection[str]], caller: Caller, speech: Speech
 ) -> dict[str, object]:
     """All of it by the names that scripts use, but for `parameters`."""
+    plans = PlanVerbs(caller, name_of)
     return {
+        **{name: plans.verb(name) for name in PLANS},
+        "adaptive": plans.adaptive,
         "sleep": speech.sleep,
         "emit": speech.emit,
         "print": speech.say,

@@ -1,0 +1,53 @@
+"""Where a paused run is held: between two verbs, or between two points of a scan."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Hold:
+    """Open until `pause`; any thread may call."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._asked = False
+        self._waiting = False
+        self._released = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether a pause was asked for."""
+        return self._asked
+
+    @property
+    def holds(self) -> bool:
+        """Whether the run waits here now."""
+        return self._waiting
+
+    def pause(self) -> None:
+        """Hold whoever comes from now on."""
+        with self._changed:
+            self._asked = not self._released
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Let go."""
+        with self._changed:
+            self._asked = False
+            self._changed.notify_all()
+
+    def release(self) -> None:
+        """Let go for good: the run ends."""
+        with self._changed:
+            self._released, self._asked = True, False
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Come through, at once or as soon as somebody lets go."""
+        if not self._asked:
+            return
+        with self._changed:
+            self._waiting = self._asked
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._asked)
+            self._waiting = False

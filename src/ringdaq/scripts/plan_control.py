@@ -1,0 +1,46 @@
+"""What a scan that the daemon carries out obeys: the run's pause, its stop, its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringdaq.errors import ScriptStoppedError
+from ringdaq.scripts.hold import Hold
+
+
+@dataclass(frozen=True)
+class PlanControl:
+    """The strings on which one scan hangs."""
+
+    hold: Hold
+    must_end: Callable[[], bool]
+    raise_progress: Callable[[float], None]
+    wait: Callable[[float], None]
+    """Sleep so many seconds; raises at a stop."""
+    region: tuple[float, float]
+    """The share of the whole run that the scan is: where it begins, and how much it is."""
+    closing: bool
+    """Whether the script is tidying up, which no pause holds up."""
+
+    def checkpoint(self, done: float) -> None:
+        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop."""
+        self.report(done)
+        if self.hold.asked and not self.closing:
+            self.hold.wait()
+            self._end_if_asked()
+
+    def report(self, done: float) -> None:
+        """Tell how far it is (0 to 1); raises `ScriptStoppedError` at a stop."""
+        self._end_if_asked()
+        start, span = self.region
+        if span > 0:
+            self.raise_progress(start + span * done)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises `ScriptStoppedError` at a stop."""
+        self.wait(seconds)
+
+    def _end_if_asked(self) -> None:
+        if self.must_end():
+            raise ScriptStoppedError("the run was stopped between two points")
