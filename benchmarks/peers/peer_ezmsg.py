@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ezmsg.core as ez
-from place import Place
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "ezmsg"
 TOPIC = "RINGDAQ"
@@ -48,6 +50,6 @@ def publisher(place: Place) -> _Publisher:
     return _Publisher(place.size)
 
 
-def subscriber(place: Place) -> _Subscriber:
+def subscriber(place: Place) -> _Subscriber:  # noqa: ARG001
     """Receives copies."""
     return _Subscriber()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import iceoryx2 as iox2
-from place import Place
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "iceoryx2"
 Bytes = iox2.Slice[ctypes.c_uint8]

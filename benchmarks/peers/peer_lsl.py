@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from place import Place
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "mne-lsl"
 CHANNELS = 8

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from multiprocessing.connection import Client, Listener
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from place import Place
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = ""
 

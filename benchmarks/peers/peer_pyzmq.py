@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
-from place import Place
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "pyzmq"
 

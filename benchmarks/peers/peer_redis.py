@@ -7,10 +7,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
-from place import Place
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "redis"
 KEY = "ringdaq"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-from place import Place
+from typing import TYPE_CHECKING, Any
 
 from ringdaq.errors import OverrunError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.streams import StreamReader, StreamWriter
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "ringdaq"
 CHANNELS = 8

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zenoh
-from place import Place
 from zenoh import handlers, shm
+
+if TYPE_CHECKING:
+    from place import Place
 
 PACKAGE = "eclipse-zenoh"
 KEY = "ringdaq/bench"
@@ -60,6 +62,6 @@ def publisher(place: Place) -> _Publisher:
     return _Publisher(place.size)
 
 
-def subscriber(place: Place) -> _Subscriber:
+def subscriber(place: Place) -> _Subscriber:  # noqa: ARG001
     """Connects."""
     return _Subscriber()
