@@ -1,12 +1,12 @@
-"""The Rust core of ringdaq: rings in shared memory, and Arrow messages in them.
+"""The Rust core of ringdaq: rings in shared memory, Arrow messages in them, and Rhai scripts.
 
-Only `ringdaq.streams` uses it. Functions hold the interpreter for less than 20 µs; waits and copies
-above 64 KiB let it go. A sequence number, a time (int64 nanoseconds since the epoch) and a count of
-bytes are plain ints.
+Only `ringdaq.streams` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter for
+less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
+nanoseconds since the epoch) and a count of bytes are plain ints.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from typing_extensions import Buffer, CapsuleType, Self
@@ -23,10 +23,13 @@ __all__ = [
     "NoSpaceError",
     "InvalidError",
     "ClosedError",
+    "RhaiSyntaxError",
     "Schema",
     "RingWriter",
     "RingReader",
     "is_owned",
+    "run_rhai",
+    "rhai_facts",
 ]
 
 LAYOUT_VERSION: int
@@ -64,6 +67,41 @@ class InvalidError(CoreError):
 class ClosedError(CoreError):
     """This side has closed the ring."""
 
+class RhaiSyntaxError(Exception):
+    """args: text, line, column; the places are 0 where unknown."""
+
+def run_rhai(
+    source: str,
+    *,
+    parameters: Mapping[str, object],
+    instruments: Mapping[str, tuple[Sequence[str], object]],
+    plans: Sequence[str],
+    operations: int,
+    depth: int,
+    value_bytes: int,
+    words: Buffer,
+    host: object,
+) -> tuple[str, object, int, int, list[tuple[int, str]]] | None:
+    """Run a Rhai script in this thread; None if it came to its end.
+
+    Otherwise: `host` with the host's exception, `limit` with the name of a limit that the engine
+    keeps, or `script` with what the script said; then line, column, and the calls that led there
+    as line and function.
+
+    `words` are 16 shared bytes as u32: line, stop, and the progress as an f64.
+    `host` has `verb(instrument, verb, args, named)`; a method for each of `sleep`, `emit`, `print`,
+    `log`, `progress`; and `look()`, `operations_spent()`, `memory_spent()`, `shield()`,
+    `unshield()`. What it raises can be caught by the script if it is an `Exception`.
+    """
+
+def rhai_facts(source: str) -> tuple[list[tuple[str, str, str, int, int]], list[str]]:
+    """What a Rhai script speaks of, in its order: kind, name, member, line, column.
+
+    Kinds are `name` (read, not made by the script), `verb` (`name.member(…)`), `member` (without a
+    call), `write` (assigned to), `call` (no such function), `column` (`emit` names it). Then come
+    the functions that every script has. Raises `RhaiSyntaxError`.
+    """
+
 @final
 class Schema:
     """The columns of a ring's records."""
@@ -91,8 +129,12 @@ class Schema:
     def metadata(self) -> dict[str, str]: ...
     @property
     def columns(self) -> list[tuple[str, str, int, bool, dict[str, str]]]: ...
-    def parse(self, payload: Buffer) -> tuple[int, list[tuple[int, int, int, int, int, int, int]]]:
+    def parse(
+        self, payload: Buffer, head: bytes | None = None
+    ) -> tuple[int, list[tuple[int, int, int, int, int, int, int]]]:
         """Find the columns of a record-batch message, every place checked.
+
+        A payload that may change meanwhile needs a copy of its head, which `locate` gives.
 
         Returns the rows, and for each column: missing values, then offset and length in the payload
         of its validity bits (length 0 if none is missing), of its text offsets and of its data.
@@ -101,11 +143,13 @@ class Schema:
     def export_schema(self) -> CapsuleType:
         """The schema as an `arrow_schema` capsule."""
 
-    def export_array(self, payload: Buffer) -> tuple[CapsuleType, CapsuleType]:
-        """A record as `arrow_schema` and `arrow_array` capsules; its bytes are not copied."""
+    def export_array(
+        self, payload: Buffer, head: bytes | None = None
+    ) -> tuple[CapsuleType, CapsuleType]:
+        """A record as `arrow_schema` and `arrow_array` capsules; its numbers are not copied."""
 
-    def export_stream(self, payloads: Sequence[Buffer]) -> CapsuleType:
-        """Records as an `arrow_array_stream` capsule; their bytes are not copied."""
+    def export_stream(self, records: Sequence[tuple[Buffer, bytes | None]]) -> CapsuleType:
+        """Payloads and heads as an `arrow_array_stream` capsule; their numbers are not copied."""
 
 @final
 class RingWriter:
@@ -172,8 +216,12 @@ class RingReader:
     def read(self, sequence: int) -> tuple[tuple[int, int, int, int], bytes]:
         """Copy a record, verified: (rows, first time, last time, rows before it), payload."""
 
-    def locate(self, sequence: int) -> tuple[tuple[int, int, int, int], int, int]:
-        """Find a record in the mapping: its frame as in `read`, offset and length of the payload."""
+    def locate(self, sequence: int) -> tuple[tuple[int, int, int, int], int, int, bytes]:
+        """Find a record in the mapping: its frame as in `read`, offset and length of the payload.
+
+        The last item is a verified copy of the message's head: the head in the mapping may change
+        under whoever follows its offsets, and must not be used.
+        """
 
     def verify(self, sequence: int) -> None:
         """Raise `OverrunError` if the record may have been overwritten by now."""

@@ -48,6 +48,8 @@ pub mod writer;
 pub mod arrow;
 #[cfg(not(loom))]
 pub mod region;
+#[cfg(all(feature = "rhai", not(loom)))]
+pub mod rhai;
 #[cfg(not(loom))]
 pub mod ring;
 

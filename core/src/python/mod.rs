@@ -5,9 +5,11 @@
 
 mod columns;
 mod errors;
+mod exhaustion;
 mod export;
 mod mapping;
 mod reader;
+mod rhai;
 mod schema;
 mod writer;
 
@@ -28,6 +30,7 @@ fn is_owned(path: PathBuf) -> PyResult<bool> {
 #[pymodule]
 fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
+    rhai::register(module)?;
     module.add_class::<schema::PySchema>()?;
     module.add_class::<writer::PyRingWriter>()?;
     module.add_class::<reader::PyRingReader>()?;
