@@ -74,7 +74,7 @@ test-core: ## the Rust core: unit tests, models, loom
 
 MINUTES ?= 10
 soak: setup ## the long tests; MINUTES=n
-	RINGDAQ_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak --timeout 0
+	RINGDAQ_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak --timeout 0 -s
 
 bench: setup ## measure against limits and peers; writes benchmarks/results/
 	$(PY) -m benchmarks.main
