@@ -147,6 +147,8 @@ class RunState(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"
+    PAUSED = "paused"
+    """Held between two verbs, or two points of a scan, until somebody resumes it."""
     STOPPING = "stopping"
     """A stop was asked for; the script may still tidy up."""
     COMPLETED = "completed"
@@ -162,4 +164,9 @@ class RunState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether the run can change no more."""
-        return self not in (RunState.PENDING, RunState.RUNNING, RunState.STOPPING)
+        return self not in (
+            RunState.PENDING,
+            RunState.RUNNING,
+            RunState.PAUSED,
+            RunState.STOPPING,
+        )

@@ -139,6 +139,26 @@ def stop(daemon: Any, run: str, force: bool, as_json: bool) -> None:
 
 
 @client.command()
+@click.argument("run")
+@as_json
+@remote
+def pause(daemon: Any, run: str, as_json: bool) -> None:
+    """Hold RUN at its next verb or scan point; returns at once."""
+    state = daemon.pause(run)
+    data_json({"run_id": run, "state": state}) if as_json else data(state)
+
+
+@client.command()
+@click.argument("run")
+@as_json
+@remote
+def resume(daemon: Any, run: str, as_json: bool) -> None:
+    """Let a paused RUN go on where it is; returns at once."""
+    state = daemon.resume(run)
+    data_json({"run_id": run, "state": state}) if as_json else data(state)
+
+
+@client.command()
 @click.argument("channels", nargs=-1)
 @click.option("--max-rate", type=float, help="At most so many values a second and channel.")
 @click.option("-n", "--batches", type=click.IntRange(min=1), help="End after so many batches.")

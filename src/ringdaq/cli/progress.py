@@ -83,5 +83,9 @@ def open_display(*, quiet: bool = False) -> Display:
 
 def describe(status: dict[str, Any]) -> str:
     """A run's state and the line it is at."""
-    line = status["current_line"]
-    return f"{status['state']}, line {line}" if line else str(status["state"])
+    words, line, eta = [str(status["state"])], status["current_line"], status.get("eta_secs")
+    if line:
+        words.append(f"line {line}")
+    if eta is not None:
+        words.append(f"{eta:.0f} s left")
+    return ", ".join(words)

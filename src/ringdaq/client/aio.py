@@ -133,6 +133,14 @@ class AsyncClient:
         """Ask a run to stop, and return at once; `wait` for its end. `force` kills its process."""
         return await self._ask(calls.stop(run, force))
 
+    async def pause(self, run: str | RunStatus) -> RunState:
+        """Ask a run to hold at its next verb or scan point, and return at once."""
+        return await self._ask(calls.pause(run))
+
+    async def resume(self, run: str | RunStatus) -> RunState:
+        """Let a paused run go on where it is, and return at once."""
+        return await self._ask(calls.resume(run))
+
     async def status(self, run: str | RunStatus) -> RunStatus:
         """Where a run is."""
         return await self._ask(calls.status(run))

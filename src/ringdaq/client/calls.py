@@ -103,6 +103,26 @@ def stop(run: str | RunStatus, force: bool) -> Call[RunState]:
     )
 
 
+def pause(run: str | RunStatus) -> Call[RunState]:
+    """Ask a run to hold."""
+    return Call(
+        CONTROL + "PauseScript",
+        control_pb2.PauseScriptRequest(execution_id=run_id_of(run)),
+        control_pb2.PauseScriptResponse,
+        lambda answer: decode.run_state(answer.state),
+    )
+
+
+def resume(run: str | RunStatus) -> Call[RunState]:
+    """Let a run go on."""
+    return Call(
+        CONTROL + "ResumeScript",
+        control_pb2.ResumeScriptRequest(execution_id=run_id_of(run)),
+        control_pb2.ResumeScriptResponse,
+        lambda answer: decode.run_state(answer.state),
+    )
+
+
 def status(run: str | RunStatus) -> Call[RunStatus]:
     """Where a run is."""
     return Call(

@@ -70,6 +70,7 @@ def run_status(message: types_pb2.ScriptStatus) -> RunStatus:
         progress_percent=(
             message.progress_percent if message.HasField("progress_percent") else None
         ),
+        eta_secs=message.eta_secs if message.HasField("eta_secs") else None,
         current_line=message.current_line,
         source_line=message.source_line,
         error=_error(message),

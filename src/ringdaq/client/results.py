@@ -60,6 +60,8 @@ class RunStatus:
     state: RunState
     progress_percent: float | None
     """`None`: it cannot be told."""
+    eta_secs: float | None
+    """How long it will still take at the pace it had; `None`: it cannot be told."""
     current_line: int
     """Counted from 1; 0: none yet."""
     source_line: str

@@ -125,6 +125,14 @@ class Client:
         """Ask a run to stop, and return at once; `wait` for its end. `force` kills its process."""
         return self._ask(calls.stop(run, force))
 
+    def pause(self, run: str | RunStatus) -> RunState:
+        """Ask a run to hold at its next verb or scan point, and return at once."""
+        return self._ask(calls.pause(run))
+
+    def resume(self, run: str | RunStatus) -> RunState:
+        """Let a paused run go on where it is, and return at once."""
+        return self._ask(calls.resume(run))
+
     def status(self, run: str | RunStatus) -> RunStatus:
         """Where a run is."""
         return self._ask(calls.status(run))

@@ -82,6 +82,8 @@ class Api:
             "scripts.get": self._scripts_get,
             "runs.start": self._runs_start,
             "runs.stop": self._runs_stop,
+            "runs.pause": self._runs_pause,
+            "runs.resume": self._runs_resume,
             "runs.status": self._runs_status,
             "runs.wait": self._runs_wait,
             "runs.list": self._runs_list,
@@ -239,6 +241,12 @@ class Api:
     ) -> dict[str, Any]:
         status = self._runs.stop(run_id, force=force, user=user or peer.who)
         return {"state": status["state"]}
+
+    def _runs_pause(self, peer: Peer, run_id: str, user: str = "") -> dict[str, Any]:
+        return {"state": self._runs.pause(run_id, user=user or peer.who)["state"]}
+
+    def _runs_resume(self, peer: Peer, run_id: str, user: str = "") -> dict[str, Any]:
+        return {"state": self._runs.resume(run_id, user=user or peer.who)["state"]}
 
     def _runs_status(self, peer: Peer, run_id: str) -> dict[str, Any]:
         del peer

@@ -202,6 +202,20 @@ class RunManager:
             run.stop(force=force, user=user)
         return self.status(run_id)
 
+    def pause(self, run_id: str, *, user: str) -> dict[str, Any]:
+        """Hold a run at its next verb or point; returns its status at once."""
+        run = self.find(run_id)
+        if run is not None:
+            run.pause(user=user)
+        return self.status(run_id)
+
+    def resume(self, run_id: str, *, user: str) -> dict[str, Any]:
+        """Let a paused run go on; returns its status at once."""
+        run = self.find(run_id)
+        if run is not None:
+            run.resume(user=user)
+        return self.status(run_id)
+
     def listed(self, script_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
         """Runs, newest first, those that go on with their live status."""
         if state is not None and state not in set(RunState):

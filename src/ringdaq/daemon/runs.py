@@ -237,6 +237,29 @@ class Run:
         for host in self.hosts.values():
             host.stop()
 
+    def pause(self, *, user: str) -> None:
+        """Hold the script at its next verb, or its scan at the next point."""
+        self._audit.note(user, "run.pause", self.run_id)
+        self._process.request_pause()
+
+    def resume(self, *, user: str) -> None:
+        """Let a paused script go on where it is."""
+        self._audit.note(user, "run.resume", self.run_id)
+        self._process.resume()
+
+    @property
+    def state(self) -> RunState:
+        """Where the run is now."""
+        held = self._state == RunState.RUNNING and self._process.paused
+        return RunState.PAUSED if held else self._state
+
+    def _eta_secs(self, percent: float | None) -> float | None:
+        """How long it will still take, if it goes on as fast as it did; `None` while unknown."""
+        if not percent or self.state != RunState.RUNNING:
+            return None
+        spent = (now_nanos() - self._started) / 1e9 - self._process.held_secs
+        return max(0.0, spent * (100.0 - percent) / percent)
+
     def announce_stop(self) -> None:
         """From now on, a motion or a sleep that ends early was stopped on purpose."""
         if self._state == RunState.RUNNING:
@@ -246,13 +269,15 @@ class Run:
     def status(self) -> dict[str, Any]:
         """Everything known of the run, as plain values."""
         process = self._process
+        percent = process.progress_percent
         running = not self.ended.is_set()
         return {
             "run_id": self.run_id,
             "script_id": self._script["script_id"],
             "script_name": self._script["name"],
-            "state": self._state.value,
-            "progress_percent": process.progress_percent,
+            "state": self.state.value,
+            "progress_percent": percent,
+            "eta_secs": self._eta_secs(percent),
             "current_line": process.current_line if running else self._line,
             "source_line": process.source_line,
             "error": self._error,

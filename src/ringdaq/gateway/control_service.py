@@ -70,6 +70,20 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         stopped = await self._urgent.call("runs.stop", params)
         return control_pb2.StopScriptResponse(state=encode.run_state(stopped["state"]))
 
+    async def PauseScript(
+        self, request: control_pb2.PauseScriptRequest, context: Context
+    ) -> control_pb2.PauseScriptResponse:
+        params = {"run_id": request.execution_id, "user": caller(context)}
+        paused = await self._urgent.call("runs.pause", params)
+        return control_pb2.PauseScriptResponse(state=encode.run_state(paused["state"]))
+
+    async def ResumeScript(
+        self, request: control_pb2.ResumeScriptRequest, context: Context
+    ) -> control_pb2.ResumeScriptResponse:
+        params = {"run_id": request.execution_id, "user": caller(context)}
+        resumed = await self._urgent.call("runs.resume", params)
+        return control_pb2.ResumeScriptResponse(state=encode.run_state(resumed["state"]))
+
     async def GetScriptStatus(
         self, request: control_pb2.GetScriptStatusRequest, context: Context
     ) -> control_pb2.GetScriptStatusResponse:

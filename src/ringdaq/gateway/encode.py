@@ -67,6 +67,7 @@ def script_status(run: Plain) -> types_pb2.ScriptStatus:
         script_name=run.get("script_name") or "",
         state=run_state(run["state"]),
         progress_percent=run.get("progress_percent"),
+        eta_secs=run.get("eta_secs"),
         current_line=run.get("current_line") or 0,
         source_line=run.get("source_line") or "",
         error=_error(run.get("error")),

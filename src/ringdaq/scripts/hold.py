@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 
 class Hold:
@@ -13,6 +14,8 @@ class Hold:
         self._asked = False
         self._waiting = False
         self._released = False
+        self.held_secs = 0.0
+        """How long the run was held in all, this time not counted."""
 
     @property
     def asked(self) -> bool:
@@ -47,7 +50,8 @@ class Hold:
         if not self._asked:
             return
         with self._changed:
+            since = time.monotonic()
             self._waiting = self._asked
-            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._asked)
             self._waiting = False
+            self.held_secs += time.monotonic() - since

@@ -23,10 +23,15 @@ class PlanControl:
     closing: bool
     """Whether the script is tidying up, which no pause holds up."""
 
+    @property
+    def pausing(self) -> bool:
+        """Whether the next checkpoint will hold."""
+        return self.hold.asked and not self.closing
+
     def checkpoint(self, done: float) -> None:
         """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop."""
         self.report(done)
-        if self.hold.asked and not self.closing:
+        if self.pausing:
             self.hold.wait()
             self._end_if_asked()
 

@@ -150,6 +150,11 @@ class ScriptProcess:
         self._hold.resume()
 
     @property
+    def held_secs(self) -> float:
+        """How long it was paused in all, until the last time it was resumed."""
+        return self._hold.held_secs
+
+    @property
     def paused(self) -> bool:
         """Whether the script is held now."""
         return self._hold.holds

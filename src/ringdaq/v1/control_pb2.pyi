@@ -280,6 +280,94 @@ class StopScriptResponse(_message.Message):
 Global___StopScriptResponse: _TypeAlias = StopScriptResponse  # noqa: Y015
 
 @_typing.final
+class PauseScriptRequest(_message.Message):
+    """Asks to hold a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """The run."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseScriptRequest: _TypeAlias = PauseScriptRequest  # noqa: Y015
+
+@_typing.final
+class PauseScriptResponse(_message.Message):
+    """The run has been asked to hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _types_pb2.RunState.ValueType
+    """Where the run is now; RUN_STATE_PAUSED only once it holds."""
+    def __init__(
+        self,
+        *,
+        state: _types_pb2.RunState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseScriptResponse: _TypeAlias = PauseScriptResponse  # noqa: Y015
+
+@_typing.final
+class ResumeScriptRequest(_message.Message):
+    """Asks to let a run go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """The run."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeScriptRequest: _TypeAlias = ResumeScriptRequest  # noqa: Y015
+
+@_typing.final
+class ResumeScriptResponse(_message.Message):
+    """The run goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _types_pb2.RunState.ValueType
+    """Where the run is now."""
+    def __init__(
+        self,
+        *,
+        state: _types_pb2.RunState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeScriptResponse: _TypeAlias = ResumeScriptResponse  # noqa: Y015
+
+@_typing.final
 class GetScriptStatusRequest(_message.Message):
     """Asks where a run is."""
 

@@ -50,6 +50,16 @@ class ControlServiceStub:
                 request_serializer=ringdaq_dot_v1_dot_control__pb2.StopScriptRequest.SerializeToString,
                 response_deserializer=ringdaq_dot_v1_dot_control__pb2.StopScriptResponse.FromString,
                 _registered_method=True)
+        self.PauseScript = channel.unary_unary(
+                '/ringdaq.v1.ControlService/PauseScript',
+                request_serializer=ringdaq_dot_v1_dot_control__pb2.PauseScriptRequest.SerializeToString,
+                response_deserializer=ringdaq_dot_v1_dot_control__pb2.PauseScriptResponse.FromString,
+                _registered_method=True)
+        self.ResumeScript = channel.unary_unary(
+                '/ringdaq.v1.ControlService/ResumeScript',
+                request_serializer=ringdaq_dot_v1_dot_control__pb2.ResumeScriptRequest.SerializeToString,
+                response_deserializer=ringdaq_dot_v1_dot_control__pb2.ResumeScriptResponse.FromString,
+                _registered_method=True)
         self.GetScriptStatus = channel.unary_unary(
                 '/ringdaq.v1.ControlService/GetScriptStatus',
                 request_serializer=ringdaq_dot_v1_dot_control__pb2.GetScriptStatusRequest.SerializeToString,
@@ -107,6 +117,20 @@ class ControlServiceServicer:
 
     def StopScript(self, request, context):
         """Asks a run to stop and answers at once; watch the status to see it end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseScript(self, request, context):
+        """Asks a run to hold at its next verb, or a scan at its next point, and answers at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeScript(self, request, context):
+        """Lets a paused run go on where it is; no verb and no point is repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +203,16 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.StopScript,
                     request_deserializer=ringdaq_dot_v1_dot_control__pb2.StopScriptRequest.FromString,
                     response_serializer=ringdaq_dot_v1_dot_control__pb2.StopScriptResponse.SerializeToString,
+            ),
+            'PauseScript': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseScript,
+                    request_deserializer=ringdaq_dot_v1_dot_control__pb2.PauseScriptRequest.FromString,
+                    response_serializer=ringdaq_dot_v1_dot_control__pb2.PauseScriptResponse.SerializeToString,
+            ),
+            'ResumeScript': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeScript,
+                    request_deserializer=ringdaq_dot_v1_dot_control__pb2.ResumeScriptRequest.FromString,
+                    response_serializer=ringdaq_dot_v1_dot_control__pb2.ResumeScriptResponse.SerializeToString,
             ),
             'GetScriptStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetScriptStatus,
@@ -298,6 +332,60 @@ class ControlService:
             '/ringdaq.v1.ControlService/StopScript',
             ringdaq_dot_v1_dot_control__pb2.StopScriptRequest.SerializeToString,
             ringdaq_dot_v1_dot_control__pb2.StopScriptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringdaq.v1.ControlService/PauseScript',
+            ringdaq_dot_v1_dot_control__pb2.PauseScriptRequest.SerializeToString,
+            ringdaq_dot_v1_dot_control__pb2.PauseScriptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringdaq.v1.ControlService/ResumeScript',
+            ringdaq_dot_v1_dot_control__pb2.ResumeScriptRequest.SerializeToString,
+            ringdaq_dot_v1_dot_control__pb2.ResumeScriptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class ControlServiceStub:
     """Starts a stored script and answers at once. ABORTED when an instrument is held by another run."""
     StopScript: _grpc.UnaryUnaryMultiCallable[_control_pb2.StopScriptRequest, _control_pb2.StopScriptResponse]
     """Asks a run to stop and answers at once; watch the status to see it end."""
+    PauseScript: _grpc.UnaryUnaryMultiCallable[_control_pb2.PauseScriptRequest, _control_pb2.PauseScriptResponse]
+    """Asks a run to hold at its next verb, or a scan at its next point, and answers at once."""
+    ResumeScript: _grpc.UnaryUnaryMultiCallable[_control_pb2.ResumeScriptRequest, _control_pb2.ResumeScriptResponse]
+    """Lets a paused run go on where it is; no verb and no point is repeated."""
     GetScriptStatus: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetScriptStatusRequest, _control_pb2.GetScriptStatusResponse]
     """Tells where a run is."""
     WatchScript: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchScriptRequest, _control_pb2.WatchScriptResponse]
@@ -73,6 +77,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Starts a stored script and answers at once. ABORTED when an instrument is held by another run."""
     StopScript: _aio.UnaryUnaryMultiCallable[_control_pb2.StopScriptRequest, _control_pb2.StopScriptResponse]  # type: ignore[assignment]
     """Asks a run to stop and answers at once; watch the status to see it end."""
+    PauseScript: _aio.UnaryUnaryMultiCallable[_control_pb2.PauseScriptRequest, _control_pb2.PauseScriptResponse]  # type: ignore[assignment]
+    """Asks a run to hold at its next verb, or a scan at its next point, and answers at once."""
+    ResumeScript: _aio.UnaryUnaryMultiCallable[_control_pb2.ResumeScriptRequest, _control_pb2.ResumeScriptResponse]  # type: ignore[assignment]
+    """Lets a paused run go on where it is; no verb and no point is repeated."""
     GetScriptStatus: _aio.UnaryUnaryMultiCallable[_control_pb2.GetScriptStatusRequest, _control_pb2.GetScriptStatusResponse]  # type: ignore[assignment]
     """Tells where a run is."""
     WatchScript: _aio.UnaryStreamMultiCallable[_control_pb2.WatchScriptRequest, _control_pb2.WatchScriptResponse]  # type: ignore[assignment]
@@ -116,6 +124,22 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.StopScriptResponse, _abc.Awaitable[_control_pb2.StopScriptResponse]]:
         """Asks a run to stop and answers at once; watch the status to see it end."""
+
+    @_abc_1.abstractmethod
+    def PauseScript(
+        self,
+        request: _control_pb2.PauseScriptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.PauseScriptResponse, _abc.Awaitable[_control_pb2.PauseScriptResponse]]:
+        """Asks a run to hold at its next verb, or a scan at its next point, and answers at once."""
+
+    @_abc_1.abstractmethod
+    def ResumeScript(
+        self,
+        request: _control_pb2.ResumeScriptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ResumeScriptResponse, _abc.Awaitable[_control_pb2.ResumeScriptResponse]]:
+        """Lets a paused run go on where it is; no verb and no point is repeated."""
 
     @_abc_1.abstractmethod
     def GetScriptStatus(

@@ -47,6 +47,8 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     """The script's process died by itself."""
     RUN_STATE_INTERRUPTED: _RunState.ValueType  # 8
     """The daemon died during the run."""
+    RUN_STATE_PAUSED: _RunState.ValueType  # 9
+    """Held between two verbs, or two points of a scan, until it is resumed."""
 
 class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
     """Where a run is in its life."""
@@ -69,6 +71,8 @@ RUN_STATE_CRASHED: RunState.ValueType  # 7
 """The script's process died by itself."""
 RUN_STATE_INTERRUPTED: RunState.ValueType  # 8
 """The daemon died during the run."""
+RUN_STATE_PAUSED: RunState.ValueType  # 9
+"""Held between two verbs, or two points of a scan, until it is resumed."""
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 class _RecordingState:
@@ -410,6 +414,7 @@ class ScriptStatus(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
+    ETA_SECS_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
     """Names the run in all calls, in its streams and in its file."""
     script_id: _builtins.str
@@ -434,6 +439,8 @@ class ScriptStatus(_message.Message):
     """Who started it, as its client called itself; "": not said."""
     output: _builtins.str
     """The end of what the script printed."""
+    eta_secs: _builtins.float
+    """How long it will still take at the pace it had, in seconds; absent: it cannot be told."""
     @_builtins.property
     def error(self) -> Global___ErrorDetail:
         """Why the run failed; absent: it did not."""
@@ -469,13 +476,19 @@ class ScriptStatus(_message.Message):
         user: _builtins.str = ...,
         output: _builtins.str = ...,
         recording: Global___Recording | None = ...,
+        eta_secs: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_progress_percent", b"_progress_percent", "error", b"error", "progress_percent", b"progress_percent", "recording", b"recording"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs", "_progress_percent", b"_progress_percent", "error", b"error", "eta_secs", b"eta_secs", "progress_percent", b"progress_percent", "recording", b"recording"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_progress_percent", b"_progress_percent", "created_nanos", b"created_nanos", "current_line", b"current_line", "ended_nanos", b"ended_nanos", "error", b"error", "execution_id", b"execution_id", "instruments", b"instruments", "output", b"output", "parameters", b"parameters", "progress_percent", b"progress_percent", "recording", b"recording", "script_id", b"script_id", "script_name", b"script_name", "source_line", b"source_line", "started_nanos", b"started_nanos", "state", b"state", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs", "_progress_percent", b"_progress_percent", "created_nanos", b"created_nanos", "current_line", b"current_line", "ended_nanos", b"ended_nanos", "error", b"error", "eta_secs", b"eta_secs", "execution_id", b"execution_id", "instruments", b"instruments", "output", b"output", "parameters", b"parameters", "progress_percent", b"progress_percent", "recording", b"recording", "script_id", b"script_id", "script_name", b"script_name", "source_line", b"source_line", "started_nanos", b"started_nanos", "state", b"state", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__eta_secs: _TypeAlias = _typing.Literal["eta_secs"]  # noqa: Y015
+    _WhichOneofArgType__eta_secs: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs"]  # noqa: Y015
     _WhichOneofReturnType__progress_percent: _TypeAlias = _typing.Literal["progress_percent"]  # noqa: Y015
     _WhichOneofArgType__progress_percent: _TypeAlias = _typing.Literal["_progress_percent", b"_progress_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eta_secs) -> _WhichOneofReturnType__eta_secs | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__progress_percent) -> _WhichOneofReturnType__progress_percent | None: ...
 
 Global___ScriptStatus: _TypeAlias = ScriptStatus  # noqa: Y015

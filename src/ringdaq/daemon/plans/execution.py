@@ -89,15 +89,20 @@ class Execution:
     # --- point by point
 
     def _step(self, plan: Plan) -> None:
-        total, checkpoint = plan.total, self._control.checkpoint
+        total = plan.total
         before: Target = ()
         for done, target in enumerate(plan.targets):
-            checkpoint(done / total)
+            self._checkpoint(done / total)
             if done and plan.delay:
                 self._control.sleep(plan.delay)
             self._record(self._move(plan.axes, target, before) | self._measure(plan.detectors))
             before = target
-        checkpoint(1.0)
+        self._checkpoint(1.0)
+
+    def _checkpoint(self, done: float) -> None:
+        if self._control.pausing:
+            self._publisher.flush(*self._streams)
+        self._control.checkpoint(done)
 
     def _move(self, axes: tuple[InstrumentHost, ...], target: Target, before: Target) -> Row:
         """Start all axes that have another target, wait for all; the positions as read back."""

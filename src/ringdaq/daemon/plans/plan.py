@@ -16,6 +16,10 @@ Target = tuple[float, ...]
 class Control(Protocol):
     """What a plan obeys while it goes on."""
 
+    @property
+    def pausing(self) -> bool:
+        """Whether the next checkpoint will hold."""
+
     def checkpoint(self, done: float) -> None:
         """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop."""
 
