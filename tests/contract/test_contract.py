@@ -65,6 +65,7 @@ def test_the_clients_know_every_method() -> None:
     }
     made = [
         calls.upload("", None, None), calls.start("s", None, None), calls.stop("r", False),
+        calls.pause("r"), calls.resume("r"),
         calls.status("r"), calls.watch("r", None), calls.runs(None, None, 1), calls.scripts(),
         calls.info(), calls.system(None), calls.stream(None, None, None), calls.instruments(),
         calls.call("i", "v", [], {}, "", 1.0), calls.read("i"), calls.panic(), calls.streams(),

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from ringdaq.errors import MissingCapabilityError, ScriptRejectedError
 from ringdaq.streams import attach
 
 SECOND_AXIS = """
@@ -184,3 +185,27 @@ def test_two_scans_in_a_script_share_its_progress(start_daemon):
 def test_a_script_may_call_something_of_its_own_count_or_scan(daemon):
     status = daemon.run("count = 0\nfor i in range(3):\n    count += 1\nprint(count)\n")
     assert status["output"] == "3\n"
+
+
+ENTRY = """\
+def main(axis: Movable, power_meter: Readable, points: int = 4):
+    r = scan(axis, 0, 3, points, detectors=[power_meter])
+    print(r["stage_y_position"], axis)
+"""
+
+
+def test_a_typed_entry_point_is_bound_and_called(daemon):
+    status = daemon.run(ENTRY, parameters={"axis": "stage_y"})
+    assert status["state"] == "completed", status["error"]
+    assert status["output"] == "[0.0, 1.0, 2.0, 3.0] <instrument stage_y>\n"
+    assert status["instruments"] == ["power_meter", "stage_y"]
+    assert status["parameters"] == {"axis": "stage_y", "points": 4}
+    assert status["progress_percent"] == 100
+
+
+def test_a_binding_that_does_not_fit_starts_nothing(daemon):
+    with pytest.raises(MissingCapabilityError, match="line 1"):
+        start(daemon, ENTRY, parameters={"axis": "power_meter"})
+    with pytest.raises(ScriptRejectedError, match="no instrument 'axis'"):
+        start(daemon, ENTRY)
+    assert daemon.control().call("runs.list", {}) == []

@@ -22,7 +22,14 @@ from ringdaq.errors import (
     UnknownInstrumentError,
 )
 from ringdaq.model import RunState
-from ringdaq.scripts import Limits, check_script, decode_source, instruments_used
+from ringdaq.scripts import (
+    Binding,
+    Limits,
+    bind,
+    check_script,
+    decode_source,
+    instruments_used,
+)
 from ringdaq.scripts.sandbox import require_walls
 
 log = logging.getLogger(__name__)
@@ -84,10 +91,11 @@ class RunManager:
         """Start a run of a stored script; returns its id once its process runs."""
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
-        granted = self._grant(stored["content"], instruments)
+        entry = bind(stored["content"], parameters, self._capabilities(), instruments)
+        granted = self._grant(stored["content"], instruments, entry)
         run = Run(
             script=stored,
-            parameters=parameters,
+            parameters={**(entry.defaults if entry else {}), **parameters},
             hosts=granted,
             rig_hosts=self._hosts.values(),
             user=user,
@@ -96,6 +104,7 @@ class RunManager:
             publisher=self._publisher,
             desk=self._desk,
             audit=self._audit,
+            entry=entry,
         )
         self._admit(run)
         self._audit.note(user, "run.start", run.run_id, new=stored["name"])
@@ -126,10 +135,18 @@ class RunManager:
             stop_secs=asked.stop_secs,
         )
 
-    def _grant(self, source: str, instruments: list[str] | None) -> dict[str, InstrumentHost]:
+    def _capabilities(self) -> dict[str, tuple[str, ...]]:
+        return {name: host.entry.capabilities for name, host in self._hosts.items()}
+
+    def _grant(
+        self, source: str, instruments: list[str] | None, entry: Binding | None
+    ) -> dict[str, InstrumentHost]:
         """The instruments a run may touch: those named, else those its script mentions."""
         if instruments is None:
             instruments = instruments_used(source, self._hosts)
+            if entry is not None:
+                used = set(instruments) - set(entry.instruments)
+                instruments = sorted(used | set(entry.instruments.values()))
         granted = {name: self._host(name) for name in instruments}
         verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
         check_script(source, instruments=verbs, modules=self._rig.scripts.modules)

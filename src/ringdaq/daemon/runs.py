@@ -21,7 +21,7 @@ from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.safety import make_all_safe
 from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
-from ringdaq.scripts import Limits, Outcome, PlanControl, ScriptProcess
+from ringdaq.scripts import Binding, Limits, Outcome, PlanControl, ScriptProcess
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Run:
         publisher: Publisher,
         desk: RecordingDesk,
         audit: Audit,
+        entry: Binding | None = None,
     ) -> None:
         self.run_id = new_run_id()
         self.hosts = dict(hosts)
@@ -77,6 +78,7 @@ class Run:
             limits=limits,
             modules=modules,
             host=self,
+            entry=None if entry is None else entry.to_dict(),
         )
 
     # --- what the script reaches (called on the script's thread)

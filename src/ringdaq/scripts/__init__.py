@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ringdaq.scripts.check import check_script, decode_source, instruments_used
+    from ringdaq.scripts.entry import Binding, bind
     from ringdaq.scripts.language import DEFAULT_MODULES
     from ringdaq.scripts.limits import Limits
     from ringdaq.scripts.outcome import Outcome
@@ -13,18 +14,22 @@ if TYPE_CHECKING:
     from ringdaq.scripts.process import ScriptHost, ScriptProcess
 
 __all__ = [
+    "Binding",
     "DEFAULT_MODULES",
     "Limits",
     "Outcome",
     "PlanControl",
     "ScriptHost",
     "ScriptProcess",
+    "bind",
     "check_script",
     "decode_source",
     "instruments_used",
 ]
 
 _HOMES = {
+    "Binding": "entry",
+    "bind": "entry",
     "DEFAULT_MODULES": "language",
     "Limits": "limits",
     "Outcome": "outcome",

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ringdaq.errors import ScriptRejectedError
 from ringdaq.scripts.apart import SHORT_BYTES, look_apart
+from ringdaq.scripts.entry import main_of, roles
 from ringdaq.scripts.language import (
     HINTS,
     KNOWN_NAMES,
@@ -163,12 +164,15 @@ class _Checker(ast.NodeVisitor):
         self._bound = bound_names(tree)
         self._known = KNOWN_NAMES | self._bound | set(instruments)
         self._imported: set[str] = set()
+        self._main = main_of(tree)
+        self._roles = roles(self._main, instruments)
         self._local = [module_names(tree)]
 
     def visit(self, node: ast.AST) -> None:
         scope = isinstance(node, _SCOPES_ALL)
         if scope:
-            self._local.append(bound_names(node))
+            bound = bound_names(node)
+            self._local.append(bound - set(self._roles) if node is self._main else bound)
         super().visit(node)
         if scope:
             self._local.pop()
@@ -217,16 +221,20 @@ class _Checker(ast.NodeVisitor):
     visit_Await = _refuse_async  # noqa: N815
 
     def _is_instrument(self, name: str) -> bool:
-        return name in self._instruments and not any(name in names for names in self._local)
+        known = name in self._instruments or (name in self._roles and len(self._local) > 1)
+        return known and not any(name in names for names in self._local)
 
     def _check_verb(self, node: ast.Attribute, instrument: str) -> None:
         if not isinstance(node.ctx, ast.Load):
             raise self._at_end(node, f"the instrument {instrument!r} cannot be written to")
-        verbs = self._instruments[instrument]
+        verbs = self._verbs_of(instrument)
         if node.attr in verbs:
             return
         advice = suggestion(node.attr, verbs) or f"; it has: {', '.join(sorted(verbs)) or 'none'}"
         raise self._at_end(node, f"the instrument {instrument!r} has no verb {node.attr!r}{advice}")
+
+    def _verbs_of(self, name: str) -> Collection[str]:
+        return self._roles[name] if name in self._roles else self._instruments[name]
 
     def _check_underscores(self, node: ast.Attribute) -> None:
         if node.attr.startswith("__") and node.attr.endswith("__"):

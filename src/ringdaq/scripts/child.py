@@ -69,6 +69,8 @@ class Run:
 
     def _compiled(self) -> CodeType:
         tree = ast.parse(self._start["source"], self._file)
+        if self._start["entry"] is not None:
+            ticks.call_main(tree)
         woven = ticks.weave(tree, self._start["instruments"])
         return compile(woven, self._file, "exec", dont_inherit=True)
 
@@ -94,14 +96,21 @@ class Run:
             ticks.LEAVE: progress.leave,
         }
         return {
+            **dict.fromkeys(language.CAPABILITIES, object),
             "__name__": "__main__",
             "__file__": self._file,
             "__builtins__": _builtins(self._start["modules"], self._unimportable),
             "parameters": MappingProxyType(dict(self._start["parameters"])),
             **language.ERRORS,
-            **verbs.names(self._start["instruments"], self._caller, speech),
+            **(said := verbs.names(self._start["instruments"], self._caller, speech)),
             **woven,
+            ticks.ENTRY: self._entry(said),
         }
+
+    def _entry(self, names: Mapping[str, object]) -> dict[str, object]:
+        """What `main` is called with."""
+        entry = self._start["entry"] or {"instruments": {}, "values": {}}
+        return {**{k: names[v] for k, v in entry["instruments"].items()}, **entry["values"]}
 
     def _line_now(self) -> int:
         """The line that the script's innermost frame is at."""

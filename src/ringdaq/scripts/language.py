@@ -37,6 +37,12 @@ VERBS = ("emit", "log", "parameters", "print", "progress", "sleep")
 PLANS = ("adaptive", "count", "fly_scan", "grid_scan", "list_scan", "scan")
 """Loops that the daemon carries out."""
 
+CAPABILITIES = (
+    "Configurable", "EmissionControl", "ExposureControl", "FrameProducer", "Movable", "Readable",
+    "Safe", "SampleProducer", "ShutterControl", "Stageable", "Triggerable", "WavelengthTunable",
+)  # fmt: skip
+"""What `main` may say of its parameters; as in `instruments.capabilities`, which is not light."""
+
 RESERVED_COLUMN = "time"
 """`emit` writes this column itself."""
 
@@ -73,7 +79,7 @@ OPEN_DUNDERS = frozenset({"__init__", "__name__", "__doc__", "__enter__", "__exi
 """The only double-underscore attributes that honest scripts read."""
 
 KNOWN_NAMES = frozenset(
-    {*BUILTINS, *VERBS, *PLANS, *ERRORS, "ScriptStopped", "__name__", "__file__"}
+    {*BUILTINS, *VERBS, *PLANS, *CAPABILITIES, *ERRORS, "ScriptStopped", "__name__", "__file__"}
 )
 
 HINTS = {

@@ -74,6 +74,7 @@ class ScriptProcess:
         limits: Limits,
         modules: Collection[str],
         host: ScriptHost,
+        entry: Mapping[str, Any] | None = None,
     ) -> None:
         self._host = host
         self._limits = limits
@@ -85,6 +86,7 @@ class ScriptProcess:
             "parameters": dict(parameters),
             "instruments": {k: sorted(v) for k, v in instruments.items()},
             "limits": limits.to_dict(),
+            "entry": entry,
             "modules": sorted(modules),
         }
         self._status = Status(source, limits.output_bytes)

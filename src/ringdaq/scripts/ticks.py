@@ -20,6 +20,8 @@ from typing import cast
 
 from ringdaq.scripts.shares import Share, shares
 
+ENTRY = ".entry"
+"""What `main` is called with."""
 TICK, EACH, ENTER, LEAVE = ".tick", ".each", ".enter", ".leave"
 SHIELD, UNSHIELD, HANDLE, UNHANDLE = ".shield", ".unshield", ".handle", ".unhandle"
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -29,6 +31,15 @@ def weave(tree: ast.Module, instruments: Mapping[str, Collection[str]]) -> ast.M
     """Put the meter's calls into `tree`, in place."""
     woven = _Weaver(shares(tree, instruments)).visit(tree)
     return cast(ast.Module, ast.fix_missing_locations(woven))
+
+
+def call_main(tree: ast.Module) -> None:
+    """Put the call of the entry point at the end, in place."""
+    main = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main")
+    given = ast.keyword(arg=None, value=ast.Name(ENTRY, ast.Load()))
+    call = ast.Call(func=ast.Name("main", ast.Load()), args=[], keywords=[given])
+    tree.body.append(ast.copy_location(ast.Expr(call), main))
+    ast.fix_missing_locations(tree)
 
 
 class _Weaver(ast.NodeTransformer):

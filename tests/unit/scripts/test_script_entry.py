@@ -1,0 +1,76 @@
+"""The typed entry point: what fits, and what is refused before anything moves."""
+
+import pytest
+
+from ringdaq.errors import GrantError, MissingCapabilityError, ScriptRejectedError
+from ringdaq.instruments.capabilities import VERBS
+from ringdaq.scripts import bind, check_script
+from ringdaq.scripts.language import CAPABILITIES
+
+RIG = {"stage": ("Movable", "Safe"), "stage_y": ("Movable",), "meter": ("Readable",)}
+SOURCE = """\
+def main(stage: Movable, points: int = 5, *, step: float = 0.5, note: str = "", plain=None):
+    for i in range(points):
+        stage.move_abs(i * step)
+"""
+
+
+def test_the_capabilities_that_scripts_may_name_are_those_of_instruments():
+    assert sorted(VERBS) == sorted(CAPABILITIES)
+
+
+def test_instruments_bind_by_their_names_and_values_by_theirs():
+    binding = bind(SOURCE, {"points": 3, "step": 2}, RIG, None)
+    assert binding.instruments == {"stage": "stage"}
+    assert binding.values == {"points": 3, "step": 2.0}
+    assert binding.defaults == {"note": "", "plain": None}
+
+
+def test_a_role_may_be_filled_by_an_instrument_of_another_name():
+    assert bind(SOURCE, {"stage": "stage_y"}, RIG, None).instruments == {"stage": "stage_y"}
+
+
+@pytest.mark.parametrize(
+    "source", ["stage.position()\n", "def main():\n    pass\n\nmain()\n", "x = 1\n"]
+)
+def test_a_script_that_calls_main_itself_has_no_entry_point(source):
+    assert bind(source, {"anything": 1}, RIG, None) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "granted", "error", "words"),
+    [
+        ({"stage": "meter"}, None, MissingCapabilityError, "needs a Movable as 'stage'; meter is"),
+        ({"stage": "laser"}, None, ScriptRejectedError, "Movable are: stage, stage_y"),
+        ({"stage": 5}, None, ScriptRejectedError, "no instrument 5"),
+        ({}, ["meter"], GrantError, "not granted the instrument 'stage'"),
+        ({"points": 2.5}, None, ScriptRejectedError, "must be a int; found 2.5"),
+        ({"points": True}, None, ScriptRejectedError, "must be a int; found True"),
+        ({"step": "x"}, None, ScriptRejectedError, "must be a float"),
+        ({"pionts": 1}, None, ScriptRejectedError, "main has no parameter 'pionts'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_line(given, granted, error, words):
+    with pytest.raises(error, match=words) as caught:
+        bind(SOURCE, given, RIG, granted)
+    assert "line 1" in str(caught.value)
+
+
+def test_a_value_without_default_must_be_given():
+    with pytest.raises(ScriptRejectedError, match="start the run with a int") as caught:
+        bind("x = 1\ndef main(n: int):\n    pass\n", {}, RIG, None)
+    assert caught.value.line == 2
+
+
+def test_parameters_that_have_no_name_are_refused():
+    with pytest.raises(ScriptRejectedError, match="cannot be given by name"):
+        bind("def main(*all):\n    pass\n", {}, RIG, None)
+
+
+def test_verbs_of_mains_instruments_are_checked_at_upload():
+    source = SOURCE.replace("move_abs", "move_asb")
+    with pytest.raises(ScriptRejectedError, match="did you mean 'move_abs'") as caught:
+        check_script(source, instruments={"stage": ("move_abs",)}, modules=())
+    assert caught.value.line == 3
+    with pytest.raises(ScriptRejectedError, match="did you mean 'Movable'"):
+        check_script(SOURCE.replace("Movable", "Movible"), instruments={}, modules=())
