@@ -52,9 +52,13 @@ def main() -> None:
     """The process apart: one request from standard input, one reply to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import unicodedata  # noqa: F401  the parser asks for it at the first name of a character
+
     from ringdaq.scripts import check
+    from ringdaq.scripts.confine import seal
 
     functions: dict[str, Callable[..., Any]] = {"check": check.check_here, "used": check.used_here}
+    seal()
     request = msgpack.unpackb(sys.stdin.buffer.read())
     reply: dict[str, Any] = {"result": None, "error": None}
     try:

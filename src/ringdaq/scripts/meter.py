@@ -84,8 +84,8 @@ class Meter:
     def exceed(self, error: ScriptLimitError) -> NoReturn:
         """End the script because of `error`; but what ends it already, counts."""
         if not self._ending():
+            self._tell_limit(error)  # fails where the stack is full; then a later try tells
             self.limit = error
-            self._tell_limit(error)
         self.delivered = True
         raise LimitReached(error)
 

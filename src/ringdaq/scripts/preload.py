@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import re
 import time
 from collections.abc import Collection
+from encodings.aliases import aliases
 
 # What Python imports by itself, only when a word of the script makes it do so.
 _BEHIND_WORDS = {
@@ -16,6 +18,7 @@ _BEHIND_WORDS = {
     "singledispatchmethod": ("typing", "weakref"),
     "N": ("unicodedata",),
 }
+_ENCODINGS = {*aliases, *aliases.values(), "utf_8_sig"}
 
 
 def preload(modules: Collection[str], source: str) -> dict[str, Exception]:
@@ -31,6 +34,9 @@ def preload(modules: Collection[str], source: str) -> dict[str, Exception]:
     for word in words & _BEHIND_WORDS.keys():
         for name in _BEHIND_WORDS[word]:
             importlib.import_module(name)
+    for name in re.findall(r"[\w-]+", source):
+        if name.lower().replace("-", "_") in _ENCODINGS:
+            codecs.lookup(name)
     failed: dict[str, Exception] = {}
     for name in modules:
         if words.issuperset(name.split(".")):
