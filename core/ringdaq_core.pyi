@@ -78,7 +78,6 @@ def run_rhai(
     plans: Sequence[str],
     operations: int,
     depth: int,
-    value_bytes: int,
     words: Buffer,
     host: object,
 ) -> tuple[str, object, int, int, list[tuple[int, str]]] | None:
@@ -90,8 +89,9 @@ def run_rhai(
 
     `words` are 16 shared bytes as u32: line, stop, and the progress as an f64.
     `host` has `verb(instrument, verb, args, named)`; a method for each of `sleep`, `emit`, `print`,
-    `log`, `progress`; and `look()`, `operations_spent()`, `memory_spent()`, `shield()`,
-    `unshield()`. What it raises can be caught by the script if it is an `Exception`.
+    `log`, `progress`; `plan(name, args, named, start, span)`; and `look()`, `operations_spent()`,
+    `memory_spent()`, `shield()`, `unshield()`. Where memory is so short that not even the reserve
+    up to the hard limit helps, `memory_gone()` must end the process. What it raises can be caught by the script if it is an `Exception`.
     """
 
 def rhai_facts(source: str) -> tuple[list[tuple[str, str, str, int, int]], list[str]]:

@@ -1,37 +1,35 @@
 //! A ring's bytes on the heap, for tests; its writer can be made to die at any step.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64 as Counter, Ordering as CounterOrdering};
-
 use crate::layout::Geometry;
 use crate::memory::{Memory, MemoryMut};
 use crate::sync::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 /// Words, and how many more of them may be stored before the writer is dead.
 pub struct HeapMemory {
     words: Vec<AtomicU64>,
-    steps_left: Counter,
+    steps_left: AtomicU64,
 }
 
 impl HeapMemory {
     pub fn new(geometry: &Geometry) -> Arc<Self> {
         let words = geometry.schema_offset() as usize / 8;
         let words = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { words, steps_left: Counter::new(u64::MAX) })
+        Arc::new(Self { words, steps_left: AtomicU64::new(u64::MAX) })
     }
 
     /// From now on, only so many words are stored; later ones come to nothing.
     pub fn die_after(&self, steps: u64) {
-        self.steps_left.store(steps, CounterOrdering::Relaxed);
+        self.steps_left.store(steps, Ordering::Relaxed);
     }
 
     pub fn is_dead(&self) -> bool {
-        self.steps_left.load(CounterOrdering::Relaxed) == 0
+        self.steps_left.load(Ordering::Relaxed) == 0
     }
 
     fn may_step(&self) -> bool {
-        let left = self.steps_left.load(CounterOrdering::Relaxed);
-        self.steps_left.store(left.saturating_sub(1), CounterOrdering::Relaxed);
+        let left = self.steps_left.load(Ordering::Relaxed);
+        self.steps_left.store(left.saturating_sub(1), Ordering::Relaxed);
         left > 0
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::arrow::decode::head_len;
 use crate::error::RingError;
 use crate::layout::{Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
 use crate::memory::{Memory, MemoryMut};
@@ -238,6 +239,18 @@ impl RingReader {
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
     pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
         self.reader.copy_payload(located, into);
+    }
+
+    /// Copies the head of a located record's message, verified; the body may be used in place.
+    pub fn message_head(&self, located: &Located) -> Result<Vec<u8>, RingError> {
+        let mut start = [0; 8];
+        let payload_len = located.frame.payload_len as usize;
+        let known = start.len().min(payload_len);
+        self.copy_payload(located, &mut start[..known]);
+        let mut head = vec![0; head_len(start).min(payload_len)];
+        self.copy_payload(located, &mut head);
+        self.verify(located)?;
+        Ok(head)
     }
 
     /// Confirms that a record was whole until now, else says what is lost.

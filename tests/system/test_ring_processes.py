@@ -1,12 +1,12 @@
 """Rings between processes: killed writers, lapped and sleeping readers."""
 
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -28,21 +28,22 @@ class Writer:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.path = Path(self.process.stdout.readline().strip())
+        self.said = -1
+        self._listening = threading.Thread(target=self._listen, args=(self.process.stdout,))
+        self._listening.start()
 
-    def end(self) -> None:
-        """Make sure that nothing of it is left."""
-        self.process.kill()
-        self.process.wait(DEADLINE_SECS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+    def _listen(self, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                if line.endswith("\n"):
+                    self.said = int(line)
 
     def kill(self) -> int:
         """Kill it; returns the last number it said was committed."""
-        self.process.send_signal(signal.SIGKILL)
-        assert self.process.stdout is not None
-        said = self.process.stdout.read().split("\n")[:-1]
+        self.process.kill()
         self.process.wait(DEADLINE_SECS)
-        return int(said[-1]) if said else -1
+        self._listening.join(DEADLINE_SECS)
+        return self.said
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def start(ring_directory):
 
     yield start
     for writer in writers:
-        writer.end()
+        writer.kill()
 
 
 def check(record: Record) -> None:
@@ -124,7 +125,6 @@ def test_a_killed_writer_leaves_everything_it_committed(start, kind):
         for sequence in range(statistics.oldest_sequence, statistics.records):
             check(reader.read(sequence))
         reader.close()
-        writer.end()
         RingDirectory(writer.path.parent).remove_dead()
         assert not writer.path.exists()
 
@@ -149,26 +149,51 @@ def test_a_slow_reader_counts_every_lost_row(start):
     assert statistics.rows == read_rows + sum(lost) == sum(len(block(n)) for n in range(20_000))
 
 
-def test_views_of_a_racing_writer_are_whole_or_refused(start):
-    writer = start("blocks", 128 << 10)
+def look_at(reader: StreamReader, sequence: int) -> tuple[dict[str, list[object]], int]:
+    """A record's rows by pyarrow, taken where they lie, and the address of its numbers."""
+    with reader.view(sequence) as record:
+        batch = record.to_arrow()
+        column = batch.column(0)
+        values = column.flatten() if record.spec.kind == "samples" else column
+        address = values.buffers()[1].address
+        return batch.to_pydict() | {"times": record.times().tolist()}, address
+
+
+def expected(kind: str, number: int) -> dict[str, list[object]]:
+    """The same from the number alone."""
+    if kind == "blocks":
+        rows = len(block(number))
+        times = [number + i * 250_000 for i in range(rows)]
+        return {"samples": [[number] * 8] * rows, "times": times}
+    return {
+        "n": [number],
+        "square": [float(number) ** 2],
+        "text": [text(number)],
+        "times": [number],
+    }
+
+
+@pytest.mark.parametrize("kind", ["rows", "blocks"])
+def test_views_of_a_racing_writer_are_whole_or_refused(start, kind):
+    writer = start(kind, 64 << 10)
     reader = StreamReader.open(writer.path)
     begin = np.frombuffer(reader.mapping, np.uint8).ctypes.data
+    assert reader.wait(20, DEADLINE_SECS)
     whole = refused = 0
     deadline = time.monotonic() + DEADLINE_SECS
-    while (whole < 300 or refused < 5) and time.monotonic() < deadline:
-        sequence = max(reader.statistics().oldest_sequence, 0)
+    while (whole < 500 or refused < 20) and time.monotonic() < deadline:
+        # The oldest record is the one that is overwritten next.
+        sequence = reader.statistics().oldest_sequence + whole % 3
         try:
-            with reader.view(sequence) as record:
-                batch = record.to_arrow()
-                address = batch.column(0).flatten().buffers()[1].address
-                total = batch.column(0).flatten().to_numpy().sum()
+            found, address = look_at(reader, sequence)
         except OverrunError:
             refused += 1
             continue
         assert begin <= address < begin + len(reader.mapping)
-        assert total == len(block(sequence)) * 8 * sequence
+        found.pop("time", None)
+        assert found == expected(kind, sequence)
         whole += 1
-    assert whole >= 300
+    assert whole >= 500
 
 
 def test_a_sleeping_reader_is_woken_by_another_process(start, ring_directory):

@@ -1,5 +1,10 @@
 //! Reading records: where each column's bytes lie in a message, every place checked.
+//!
+//! A record that is looked at where it lies may be overwritten meanwhile. Whoever follows an offset
+//! that changes between check and use reads anywhere. So the metadata of such a record is copied
+//! first, and the copy is what is checked and used; only values are ever read in place.
 
+use arrow_buffer::Buffer;
 use arrow_ipc::{MessageHeader, MetadataVersion, RecordBatch, root_as_message};
 
 use super::schema::{Column, ColumnKind, Schema};
@@ -53,33 +58,28 @@ fn metadata(payload: &[u8]) -> Result<(&[u8], usize), RingError> {
     Ok((bytes, PREFIX + len))
 }
 
-/// Copies to where flatbuffers find their words aligned.
-fn aligned(bytes: &[u8]) -> Vec<u64> {
-    let mut words = vec![0u64; bytes.len().div_ceil(8)];
-    for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
-        let mut whole = [0; 8];
-        whole[..chunk.len()].copy_from_slice(chunk);
-        *word = u64::from_ne_bytes(whole);
-    }
-    words
-}
-
-#[allow(unsafe_code)]
-fn as_bytes(words: &[u64]) -> &[u8] {
-    // SAFETY: every bit pattern of eight bytes is eight valid bytes.
-    unsafe { words.align_to::<u8>().1 }
+/// Bytes of a message up to its body, as its first 8 bytes say.
+pub fn head_len(start: [u8; PREFIX]) -> usize {
+    let [_, _, _, _, len @ ..] = start;
+    PREFIX.saturating_add(u32::from_le_bytes(len) as usize)
 }
 
 impl Batch {
     /// Finds the columns of a record-batch message.
     pub fn parse(schema: &Schema, payload: &[u8]) -> Result<Self, RingError> {
-        let (bytes, body_at) = metadata(payload)?;
+        Self::parse_with(schema, payload, payload)
+    }
+
+    /// The same by a copy of the message's head, for a payload that may change.
+    pub fn parse_with(schema: &Schema, head: &[u8], payload: &[u8]) -> Result<Self, RingError> {
+        let (bytes, body_at) = metadata(head)?;
         let copy;
         let bytes = if bytes.as_ptr().addr() % 8 == 0 {
             bytes
         } else {
-            copy = aligned(bytes);
-            &as_bytes(&copy)[..bytes.len()]
+            // Flatbuffers want their words aligned, as memory of Arrow's own is.
+            copy = Buffer::from(bytes);
+            copy.as_slice()
         };
         let message = root_as_message(bytes).map_err(damaged)?;
         if message.version() != MetadataVersion::V5

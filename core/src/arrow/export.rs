@@ -1,4 +1,8 @@
 //! Records in Arrow's own types, for whoever takes the Arrow C data interface.
+//!
+//! Numbers stay where they are. What other bytes are found by, or what is trusted once it was
+//! checked, is copied first: validity bits, text offsets, text. A record that is overwritten while
+//! somebody looks at it then shows wrong numbers, which the reader's check tells, and nothing worse.
 
 use std::sync::Arc;
 
@@ -19,6 +23,10 @@ fn part(payload: &Buffer, place: Place) -> Buffer {
     payload.slice_with_length(place.at, place.len)
 }
 
+fn copied(payload: &Buffer, place: Place) -> Buffer {
+    Buffer::from(&payload.as_slice()[place.at..place.at + place.len])
+}
+
 fn items(
     data_type: &DataType,
     rows: usize,
@@ -36,7 +44,7 @@ fn array(
     payload: &Buffer,
     column: &ColumnBuffers,
 ) -> Result<ArrayRef, ArrowError> {
-    let validity = (column.nulls > 0).then(|| part(payload, column.validity));
+    let validity = (column.nulls > 0).then(|| copied(payload, column.validity));
     let builder = ArrayData::builder(data_type.clone())
         .len(rows)
         .null_bit_buffer(validity)
@@ -46,21 +54,22 @@ fn array(
             let count = rows * *len as usize;
             builder.add_child_data(items(item.data_type(), count, payload, column.data)?)
         }
-        DataType::Utf8 => {
-            builder.add_buffer(part(payload, column.offsets)).add_buffer(part(payload, column.data))
-        }
+        DataType::Utf8 => builder
+            .add_buffer(copied(payload, column.offsets))
+            .add_buffer(copied(payload, column.data)),
         _ => builder.add_buffer(part(payload, column.data)),
     };
     Ok(make_array(builder.build()?))
 }
 
-/// The record batch of a message; it refers to the payload's bytes.
+/// The record batch of a message, whose head is a copy if the payload may change.
 pub fn to_batch(
     schema: &Schema,
     arrow: &SchemaRef,
+    head: &[u8],
     payload: &Buffer,
 ) -> Result<RecordBatch, RingError> {
-    let batch = Batch::parse(schema, payload.as_slice())?;
+    let batch = Batch::parse_with(schema, head, payload.as_slice())?;
     let rows = usize::try_from(batch.rows).map_err(|e| RingError::corrupt(e.to_string()))?;
     let fields = arrow.fields().iter().zip(&batch.columns);
     let arrays = fields.map(|(field, column)| array(field.data_type(), rows, payload, column));

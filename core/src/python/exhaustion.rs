@@ -1,15 +1,20 @@
 //! Running out of memory in a script, told instead of an abort.
 //!
 //! A script's process has a soft limit on its memory and a reserve up to the hard one. Where an
-//! allocation fails, the reserve is freed and the script told at its next step.
+//! allocation fails, the reserve is freed and the script told at its next step. Where even the
+//! reserve is too small, a last function is called, which ends the process with a word.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether memory ran out.
 pub static EXHAUSTED: AtomicBool = AtomicBool::new(false);
 /// Whether a script runs in this process; no other has a reserve.
 pub static ARMED: AtomicBool = AtomicBool::new(false);
+
+/// What is called last.
+pub static LAST: OnceLock<fn()> = OnceLock::new();
 
 struct Reserved;
 
@@ -43,14 +48,19 @@ unsafe impl GlobalAlloc for Reserved {
 
 fn again(allocate: impl Fn() -> *mut u8) -> *mut u8 {
     let pointer = allocate();
-    if !pointer.is_null()
-        || !ARMED.load(Ordering::Relaxed)
-        || EXHAUSTED.swap(true, Ordering::Relaxed)
-    {
+    if !pointer.is_null() || !ARMED.load(Ordering::Relaxed) {
         return pointer;
     }
-    free_reserve();
-    allocate()
+    if !EXHAUSTED.swap(true, Ordering::Relaxed) {
+        free_reserve();
+        let pointer = allocate();
+        if !pointer.is_null() {
+            return pointer;
+        }
+    }
+    ARMED.store(false, Ordering::Relaxed);
+    LAST.get().inspect(|end| end());
+    pointer
 }
 
 fn free_reserve() {

@@ -11,7 +11,7 @@ use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule};
 
 use super::columns::bytes_of;
 use super::errors::CorruptError;
@@ -33,23 +33,28 @@ pub fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCa
     PyCapsule::new_with_value(py, exported, c"arrow_schema")
 }
 
-fn batch(schema: &Schema, arrow: &SchemaRef, payload: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
-    Ok(to_batch(schema, arrow, &arrow_buffer(payload)?)?)
+/// A payload, and a copy of its head if it may change.
+pub type Parts<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyBytes>>);
+
+fn batch(schema: &Schema, arrow: &SchemaRef, (payload, head): &Parts<'_>) -> PyResult<RecordBatch> {
+    let buffer = arrow_buffer(payload)?;
+    let head = head.as_ref().map_or(buffer.as_slice(), |head| head.as_bytes());
+    Ok(to_batch(schema, arrow, head, &buffer)?)
 }
 
-pub fn array<'py>(schema: &Schema, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCapsule>> {
-    let batch = batch(schema, &Arc::new(schema.to_arrow()), payload)?;
+pub fn array<'py>(schema: &Schema, parts: &Parts<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+    let batch = batch(schema, &Arc::new(schema.to_arrow()), parts)?;
     let data = StructArray::from(batch).to_data();
-    PyCapsule::new_with_value(payload.py(), FFI_ArrowArray::new(&data), c"arrow_array")
+    PyCapsule::new_with_value(parts.0.py(), FFI_ArrowArray::new(&data), c"arrow_array")
 }
 
 pub fn stream<'py>(
     py: Python<'py>,
     schema: &Schema,
-    payloads: &[Bound<'py, PyAny>],
+    records: &[Parts<'py>],
 ) -> PyResult<Bound<'py, PyCapsule>> {
     let arrow = Arc::new(schema.to_arrow());
-    let batches = payloads.iter().map(|payload| batch(schema, &arrow, payload));
+    let batches = records.iter().map(|parts| batch(schema, &arrow, parts));
     let batches = batches.collect::<PyResult<Vec<_>>>()?;
     let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), arrow);
     let stream = FFI_ArrowArrayStream::new(Box::new(reader));

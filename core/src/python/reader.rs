@@ -16,6 +16,8 @@ use crate::ring::RingReader;
 
 /// Rows, first and last time, rows before.
 type PlainFrame = (u64, i64, i64, u64);
+/// The frame, offset and length of the payload, and a copy of its message's head.
+type PlainLocated<'py> = (PlainFrame, usize, u64, Bound<'py, PyBytes>);
 /// Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity.
 type PlainStatistics = (u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
@@ -106,9 +108,10 @@ impl PyRingReader {
         Ok((plain(&located.frame), payload))
     }
 
-    fn locate(&self, sequence: u64) -> PyResult<(PlainFrame, usize, u64)> {
+    fn locate<'py>(&self, py: Python<'py>, sequence: u64) -> PyResult<PlainLocated<'py>> {
         let located = self.0.locate(sequence)?;
-        Ok((plain(&located.frame), located.payload_at, located.frame.payload_len))
+        let head = PyBytes::new(py, &self.0.message_head(&located)?);
+        Ok((plain(&located.frame), located.payload_at, located.frame.payload_len, head))
     }
 
     fn verify(&self, sequence: u64) -> PyResult<()> {

@@ -11,12 +11,13 @@ use pyo3::exceptions::{
     PyException, PyMemoryError, PyOverflowError, PyRecursionError, PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple,
     PyType,
 };
 
-use super::exhaustion::{ARMED, EXHAUSTED};
+use super::exhaustion::{ARMED, EXHAUSTED, LAST};
 use crate::rhai::{Caught, Failure, Host, Instrument, Origin, Page, Script, Trouble, facts, run};
 
 create_exception!(ringdaq_core, RhaiSyntaxError, PyException);
@@ -50,7 +51,9 @@ impl Host for PythonHost {
     ) -> Result<Dynamic, Trouble> {
         Python::attach(|py| {
             let call = || {
-                let (args, named) = (self.tuple(py, args)?, self.dict(py, &named)?);
+                let unfit = |error| unfit(py, &format!("{instrument}.{verb}"), &error);
+                let args = self.tuple(py, args).map_err(unfit)?;
+                let named = self.dict(py, &named).map_err(unfit)?;
                 let answer =
                     self.host.bind(py).call_method1("verb", (instrument, verb, args, named))?;
                 to_rhai(&answer, DEEPEST_VALUE)
@@ -100,6 +103,12 @@ impl Host for PythonHost {
         // It only counts, and cannot fail.
         let _ = self.ask(if begins { "shield" } else { "unshield" });
     }
+}
+
+/// Says which verb a value was meant for.
+fn unfit(py: Python<'_>, verb: &str, error: &PyErr) -> PyErr {
+    let text = error.value(py).to_string();
+    PyTypeError::new_err(format!("{verb} takes numbers, text, lists and maps; {text}"))
 }
 
 /// What is not an `Exception` ends the script; so does a lack of memory.
@@ -280,9 +289,24 @@ fn ending(py: Python<'_>, failure: Failure) -> PyResult<Ending> {
     })
 }
 
+static HOST: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn arm(py: Python<'_>, host: &PythonHost) {
+    HOST.get_or_init(py, || host.host.clone_ref(py));
+    LAST.get_or_init(|| {
+        || {
+            Python::attach(|py| {
+                // It ends the process; if it cannot, the failed allocation does.
+                let _ = HOST.get(py).map(|host| host.bind(py).call_method0("memory_gone"));
+            });
+        }
+    });
+    ARMED.store(true, Ordering::Relaxed);
+}
+
 /// Runs a script to its end, holding the interpreter but for its calls into `host`.
 #[pyfunction]
-#[pyo3(signature = (source, *, parameters, instruments, plans, operations, depth, value_bytes, words, host))]
+#[pyo3(signature = (source, *, parameters, instruments, plans, operations, depth, words, host))]
 #[allow(clippy::too_many_arguments, reason = "all by name")]
 fn run_rhai(
     py: Python<'_>,
@@ -292,7 +316,6 @@ fn run_rhai(
     plans: Vec<String>,
     operations: u64,
     depth: usize,
-    value_bytes: usize,
     words: PyBuffer<u32>,
     host: Py<PyAny>,
 ) -> PyResult<Option<Ending>> {
@@ -306,8 +329,8 @@ fn run_rhai(
             Ok((name.extract()?, verbs))
         })
         .collect::<PyResult<_>>()?;
-    let script = Script { source, parameters, instruments, plans, operations, depth, value_bytes };
-    ARMED.store(true, Ordering::Relaxed);
+    let script = Script { source, parameters, instruments, plans, operations, depth };
+    arm(py, &host);
     let ended = run(script, page(words)?, Rc::new(host));
     ARMED.store(false, Ordering::Relaxed);
     ended.err().map(|failure| ending(py, failure)).transpose()

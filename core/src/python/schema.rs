@@ -83,9 +83,15 @@ impl PySchema {
         self.0.columns().iter().map(plain).collect()
     }
 
-    fn parse(&self, payload: &Bound<'_, PyAny>) -> PyResult<(u64, Vec<PlainBuffers>)> {
+    #[pyo3(signature = (payload, head = None))]
+    fn parse(
+        &self,
+        payload: &Bound<'_, PyAny>,
+        head: Option<&[u8]>,
+    ) -> PyResult<(u64, Vec<PlainBuffers>)> {
         let buffer = PyUntypedBuffer::get(payload)?;
-        let batch = Batch::parse(&self.0, bytes_of(&buffer)?)?;
+        let payload = bytes_of(&buffer)?;
+        let batch = Batch::parse_with(&self.0, head.unwrap_or(payload), payload)?;
         let columns = batch.columns.iter().map(|c| {
             let (validity, offsets, data) = (c.validity, c.offsets, c.data);
             (c.nulls, validity.at, validity.len, offsets.at, offsets.len, data.at, data.len)
@@ -97,19 +103,21 @@ impl PySchema {
         export::schema(py, &self.0)
     }
 
+    #[pyo3(signature = (payload, head = None))]
     fn export_array<'py>(
         &self,
         py: Python<'py>,
-        payload: &Bound<'py, PyAny>,
+        payload: Bound<'py, PyAny>,
+        head: Option<Bound<'py, PyBytes>>,
     ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
-        Ok((export::schema(py, &self.0)?, export::array(&self.0, payload)?))
+        Ok((export::schema(py, &self.0)?, export::array(&self.0, &(payload, head))?))
     }
 
     fn export_stream<'py>(
         &self,
         py: Python<'py>,
-        payloads: Vec<Bound<'py, PyAny>>,
+        records: Vec<export::Parts<'py>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        export::stream(py, &self.0, &payloads)
+        export::stream(py, &self.0, &records)
     }
 }

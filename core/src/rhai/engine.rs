@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use ::rhai::debugger::{DebuggerCommand, DebuggerEvent};
 use ::rhai::module_resolvers::DummyModuleResolver;
@@ -42,8 +43,6 @@ pub struct Script {
     pub operations: u64,
     /// How deep functions may call each other.
     pub depth: usize,
-    /// The bytes of a text and of a list or map, as far as its own cells go.
-    pub value_bytes: usize,
 }
 
 /// Why a script did not come to its end.
@@ -67,9 +66,6 @@ impl fmt::Debug for End {
 pub fn run(script: Script, page: Page, host: Rc<dyn Host>) -> Result<(), Failure> {
     let mut engine = bare();
     engine.set_max_call_levels(script.depth);
-    engine.set_max_string_size(script.value_bytes);
-    engine.set_max_array_size(script.value_bytes / size_of::<Dynamic>());
-    engine.set_max_map_size(script.value_bytes / (4 * size_of::<Dynamic>()));
     let meter = Rc::new(Meter::new(page, host, script.operations));
     let progress = Rc::new(Progress::new(page));
     let mut all: Vec<String> = script.instruments.iter().flat_map(|(_, v)| v.clone()).collect();
@@ -80,13 +76,15 @@ pub fn run(script: Script, page: Page, host: Rc<dyn Host>) -> Result<(), Failure
     plans::register(&mut engine, &script.plans, &meter, &progress);
     loops::register(&mut engine, &progress);
     resolve_globals(&mut engine, &script);
-    let tree = engine.compile(&script.source).map_err(|error| failure(&error.into()))?;
+    let tree = engine.compile(&script.source).map_err(|error| failure(&error.into(), 0))?;
     all.extend(script.instruments.into_iter().map(|(name, _)| name));
     all.push("sleep".into());
     let plans = script.plans.into_iter().chain(["adaptive".to_owned()]).collect();
     let shares = shares(&tree, all.into_iter().collect(), plans);
     watch(&mut engine, &tree, shares, meter, progress);
-    engine.run_ast_with_scope(&mut Scope::new(), &tree).map_err(|error| failure(&error))
+    engine
+        .run_ast_with_scope(&mut Scope::new(), &tree)
+        .map_err(|error| failure(&error, page.line.load(Ordering::Relaxed)))
 }
 
 /// An engine that can compute, and reach nothing.
@@ -165,7 +163,8 @@ fn expression_statements(tree: &AST) -> HashSet<usize> {
     found
 }
 
-fn failure(error: &EvalAltResult) -> Failure {
+/// The engine does not always know the place of an error; `now` is the line of the last statement.
+fn failure(error: &EvalAltResult, now: u32) -> Failure {
     let mut trace = Vec::new();
     let mut function = "<script>".to_owned();
     let mut inner = error;
@@ -174,28 +173,26 @@ fn failure(error: &EvalAltResult) -> Failure {
         inner = cause;
     }
     let place = inner.position();
-    let line = line_of(place);
+    let line = if place.is_none() { now } else { line_of(place) };
     trace.push((line, function));
     match inner {
         EvalAltResult::ErrorTerminated(token, _) => match token.read_lock::<End>() {
             Some(end) => Failure::Host(Rc::clone(&end.0), line),
-            None => told(inner, place, trace),
+            None => told(inner, line, column_of(place), trace),
         },
         EvalAltResult::ErrorRuntime(value, _) => match value.read_lock::<Caught>() {
             Some(error) => Failure::Host(Rc::clone(&error.origin), line),
             None => Failure::Script(value.to_string(), line, column_of(place), trace),
         },
         EvalAltResult::ErrorStackOverflow(_) => Failure::Limit("recursion", line),
-        EvalAltResult::ErrorDataTooLarge(..) => Failure::Limit("value_bytes", line),
-        _ => told(inner, place, trace),
+        _ => told(inner, line, column_of(place), trace),
     }
 }
 
-fn told(error: &EvalAltResult, place: Position, trace: Vec<(u32, String)>) -> Failure {
+fn told(error: &EvalAltResult, line: u32, column: u32, trace: Vec<(u32, String)>) -> Failure {
     let text = error.to_string();
-    let words = text.strip_suffix(&format!(" ({place:?})")).unwrap_or(&text);
-    let words = words.rsplit_once(" (line ").map_or(words, |(before, _)| before);
-    Failure::Script(words.to_owned(), line_of(place), column_of(place), trace)
+    let words = text.rsplit_once(" (line ").map_or(text.as_str(), |(words, _)| words);
+    Failure::Script(words.to_owned(), line, column, trace)
 }
 
 /// A closure's name is made up by the engine.

@@ -81,6 +81,13 @@ impl Meter {
         .into()
     }
 
+    /// Keeps in mind that the script must end, where nothing can be raised.
+    pub fn note(&self, answer: Result<Dynamic, Trouble>) {
+        if let Err(Trouble::End(origin)) = answer {
+            let _kept = self.token(origin);
+        }
+    }
+
     fn token(&self, origin: Origin) -> Dynamic {
         self.told.set(true);
         Dynamic::from(End(origin))

@@ -3,7 +3,9 @@
 use std::any::TypeId;
 use std::rc::Rc;
 
-use ::rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
+use ::rhai::{
+    Dynamic, Engine, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, Map, NativeCallContext,
+};
 
 use super::caught::Caught;
 use super::loops::Progress;
@@ -43,21 +45,35 @@ pub(super) fn register(
     });
 }
 
-#[allow(deprecated, reason = "marked so because it may change; the version is pinned")]
 pub(super) fn raw(
     engine: &mut Engine,
     name: &str,
     first: Option<TypeId>,
     function: impl Fn(NativeCallContext<'_>, Vec<Dynamic>) -> Outcome + Clone + 'static,
 ) {
+    let any = TypeId::of::<Dynamic>();
     for count in 0..=MOST_ARGUMENTS {
         let mut types: Vec<TypeId> = first.into_iter().collect();
-        types.extend(std::iter::repeat_n(TypeId::of::<Dynamic>(), count));
-        let function = function.clone();
-        engine.register_raw_fn(name, types, move |context, args| {
-            function(context, args.iter().map(|value| value.flatten_clone()).collect())
-        });
+        types.extend(std::iter::repeat_n(any, count));
+        exactly(engine, name, types, function.clone());
     }
+    // The engine's own functions of such names, like the logarithm, would come before "anything".
+    for number in [TypeId::of::<INT>(), TypeId::of::<FLOAT>()] {
+        exactly(engine, name, vec![number], function.clone());
+        exactly(engine, name, vec![number; 2], function.clone());
+    }
+}
+
+#[allow(deprecated, reason = "marked so because it may change; the version is pinned")]
+fn exactly(
+    engine: &mut Engine,
+    name: &str,
+    types: Vec<TypeId>,
+    function: impl Fn(NativeCallContext<'_>, Vec<Dynamic>) -> Outcome + 'static,
+) {
+    engine.register_raw_fn(name, types, move |context, args| {
+        function(context, args.iter().map(|value| value.flatten_clone()).collect())
+    });
 }
 
 fn register_verb(engine: &mut Engine, verb: &str, meter: &Rc<Meter>) {
@@ -84,6 +100,9 @@ fn register_speech(
         let place = context.call_position();
         meter.at(place);
         let named = if verb == "emit" { take_row(&mut args) } else { Map::new() };
+        if verb == "log" {
+            args.iter_mut().for_each(|value| *value = text_of(value).into());
+        }
         let answer = meter.host.say(verb, &args, named);
         match verb {
             "sleep" | "emit" => meter.refill(),
@@ -114,17 +133,16 @@ fn take_row(args: &mut Vec<Dynamic>) -> Map {
     if args.len() == 1 { take_named(args) } else { Map::new() }
 }
 
+/// The engine hands what a function of this name returns to a hook; its own takes one value.
 fn register_print(engine: &mut Engine, meter: &Rc<Meter>) {
-    // The engine hands what a function of this name returns to a hook that cannot fail.
-    engine.on_print(|_| {});
-    let meter = Rc::clone(meter);
-    raw(engine, "print", None, move |context, args| {
-        let words: Vec<String> = args.iter().map(text_of).collect();
-        meter.at(context.call_position());
-        let said = meter.host.say("print", &[words.join(" ").into()], Map::new());
-        let _unit = said.map_err(|trouble| meter.raised(trouble, context.call_position()))?;
-        Ok(ImmutableString::new().into())
-    });
+    let own = Rc::clone(meter);
+    engine.on_print(move |text| own.note(own.host.say("print", &[text.into()], Map::new())));
+    for count in (0..=MOST_ARGUMENTS).filter(|&count| count != 1) {
+        exactly(engine, "print", vec![TypeId::of::<Dynamic>(); count], |_, args| {
+            let words: Vec<String> = args.iter().map(text_of).collect();
+            Ok(words.join(" ").into())
+        });
+    }
 }
 
 fn text_of(value: &Dynamic) -> String {

@@ -231,12 +231,12 @@ class StreamReader:
 
     def _in_place(self, sequence: int) -> Record:
         try:
-            frame, at, length = self._open().locate(sequence)
+            frame, at, length, head = self._open().locate(sequence)
         except CORE_ERRORS as error:
             raise self._error(error) from None
         except OverflowError:
             raise self._no_sequence(sequence) from None
-        return Record(self._layout, sequence, frame, self._mapping[at : at + length])
+        return Record(self._layout, sequence, frame, self._mapping[at : at + length], head)
 
     def _backwards(self, seconds: float, take: Callable[[int], Record]) -> list[Record]:
         """Records from the newest back, so that being lapped only shortens the window."""

@@ -33,9 +33,16 @@ class Record:
     """
 
     def __init__(
-        self, layout: Layout, sequence: int, frame: tuple[int, int, int, int], payload: Any
+        self,
+        layout: Layout,
+        sequence: int,
+        frame: tuple[int, int, int, int],
+        payload: Any,
+        head: bytes | None = None,
     ) -> None:
         self._layout = layout
+        # A copy of the message's head, for a payload that the writer may overwrite meanwhile.
+        self._head = head
         self.sequence: int = sequence
         self.rows, self.first_nanos, self.last_nanos, self.first_row = frame
         self.payload: bytes | memoryview = payload
@@ -62,7 +69,7 @@ class Record:
     @cached_property
     def _buffers(self) -> list[Buffers]:
         with self._checked():
-            rows, buffers = self._layout.schema.parse(self.payload)
+            rows, buffers = self._layout.schema.parse(self.payload, self._head)
         if rows != self.rows:
             raise self._damage(f"it should have {self.rows} rows; found {rows}")
         return buffers
@@ -132,8 +139,10 @@ class Record:
         return self.columns()
 
     def to_arrow(self) -> pa.RecordBatch:
-        """The rows as pyarrow has them, without a copy."""
+        """The rows as pyarrow has them; numbers are not copied."""
         arrow = pyarrow()
+        if self._head is not None:
+            return arrow.record_batch(self)
         # pyarrow believes a message's numbers; this checks them first.
         self._buffers  # noqa: B018
         buffer, schema = arrow.py_buffer(self.payload), self._layout.arrow_schema
@@ -144,14 +153,19 @@ class Record:
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         with self._checked():
-            return self._layout.schema.export_array(self.payload)
+            return self._layout.schema.export_array(self.payload, self._head)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         with self._checked():
-            return self._layout.schema.export_stream([self.payload])
+            return self._layout.schema.export_stream([self.parts])
 
     def __arrow_c_schema__(self) -> object:
         return self._layout.schema.export_schema()
+
+    @property
+    def parts(self) -> tuple[bytes | memoryview, bytes | None]:
+        """The payload, and a copy of its head if the payload may change."""
+        return self.payload, self._head
 
     @contextmanager
     def _checked(self) -> Iterator[None]:

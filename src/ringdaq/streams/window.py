@@ -64,13 +64,13 @@ class Window:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def to_arrow(self) -> pa.Table:
-        """The records as a pyarrow table, one chunk each, without a copy."""
+        """The records as a pyarrow table, one chunk each; numbers are not copied."""
         batches = [record.to_arrow() for record in self._records]
         return pyarrow().Table.from_batches(batches, schema=self._layout.arrow_schema)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         try:
-            return self._layout.schema.export_stream([record.payload for record in self._records])
+            return self._layout.schema.export_stream([record.parts for record in self._records])
         except core.CorruptError as error:
             name = self._layout.spec.name
             raise CorruptRecordError(f"stream {name!r}: {error}", stream=name) from None
