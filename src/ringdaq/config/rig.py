@@ -119,8 +119,8 @@ class ScriptsConfig(Section):
     """For tidying up after a stop was asked for."""
     modules: list[str] = Field(
         default_factory=lambda: [
-            "cmath", "collections", "datetime", "functools", "itertools",
-            "json", "math", "random", "statistics",
+            "cmath", "collections", "collections.abc", "dataclasses", "datetime", "functools",
+            "itertools", "json", "math", "random", "statistics",
         ]
     )  # fmt: skip
     """What scripts may import."""
