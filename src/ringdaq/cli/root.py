@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": ("ringdaq.cli.demo:demo", "Run a whole simulated rig once."),
     "run": ("ringdaq.cli.run:run", "Run a script on a rig, without a daemon."),
     "daemon": ("ringdaq.cli.daemon:daemon", "Serve a rig until stopped."),
+    "queue": ("ringdaq.cli.queue:queue", "Queue runs on a daemon."),
     "client": ("ringdaq.cli.client:client", "Use a daemon over the network."),
     "instruments": ("ringdaq.cli.instruments:instruments", "List the rig's instruments."),
     "read": ("ringdaq.cli.instruments:read", "Read an instrument once."),

@@ -15,6 +15,7 @@ from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.control_server import ARRIVED, Method, Peer
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
@@ -58,6 +59,7 @@ class Api:
         publisher: Publisher,
         desk: RecordingDesk,
         runs: RunManager,
+        queue: RunQueue,
         store: Store,
         audit: Audit,
         pid: int,
@@ -65,6 +67,7 @@ class Api:
     ) -> None:
         self._rig, self._hosts, self._publisher, self._desk = rig, hosts, publisher, desk
         self._runs, self._store, self._audit = runs, store, audit
+        self._queue = queue
         self._pid, self._stop = pid, stop
         self._started = time.monotonic()
         self.grpc_address = ""
@@ -87,6 +90,14 @@ class Api:
             "runs.status": self._runs_status,
             "runs.wait": self._runs_wait,
             "runs.list": self._runs_list,
+            "queue.add": self._queue_add,
+            "queue.list": self._queue_list,
+            "queue.move": self._queue_move,
+            "queue.remove": self._queue_remove,
+            "queue.edit": self._queue_edit,
+            "queue.repeat": self._queue_repeat,
+            "queue.pause": self._queue_pause,
+            "queue.resume": self._queue_resume,
             "streams.list": self._streams_list,
             "system.status": self._system_status,
             "audit.list": self._audit_list,
@@ -267,6 +278,53 @@ class Api:
     ) -> list[dict[str, Any]]:
         del peer
         return self._runs.listed(script_id, state, bounded(limit))
+
+    # --- the queue
+
+    def _queue_add(
+        self,
+        peer: Peer,
+        script: str,
+        parameters: dict[str, Any] | None = None,
+        instruments: list[str] | None = None,
+        repeat: int = 1,
+        on_failure: str = "stop",
+        user: str = "",
+    ) -> dict[str, Any]:
+        return self._queue.add(
+            script,
+            parameters or {},
+            instruments,
+            repeat=repeat,
+            on_failure=on_failure,
+            user=user or peer.who,
+        )
+
+    def _queue_list(self, peer: Peer) -> dict[str, Any]:
+        del peer
+        return self._queue.listed()
+
+    def _queue_move(self, peer: Peer, entry_id: str, to: int, user: str = "") -> dict[str, Any]:
+        return self._queue.move(entry_id, to, user or peer.who)
+
+    def _queue_remove(self, peer: Peer, entry_id: str, user: str = "") -> dict[str, Any]:
+        return self._queue.remove(entry_id, user or peer.who)
+
+    def _queue_edit(
+        self, peer: Peer, entry_id: str, user: str = "", **changes: Any
+    ) -> dict[str, Any]:
+        return self._queue.edit(entry_id, changes, user or peer.who)
+
+    def _queue_repeat(
+        self, peer: Peer, entry_id: str, times: int, user: str = ""
+    ) -> dict[str, Any]:
+        return self._queue.edit(entry_id, {"repeat": times}, user or peer.who)
+
+    def _queue_pause(self, peer: Peer, user: str = "") -> dict[str, Any]:
+        return self._queue.pause(user or peer.who)
+
+    def _queue_resume(self, peer: Peer, user: str = "") -> dict[str, Any]:
+        return self._queue.resume(user or peer.who)
 
     # --- streams, recorder, gateway
 

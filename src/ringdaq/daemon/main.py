@@ -17,6 +17,7 @@ from ringdaq.daemon.bell import Bell
 from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
@@ -68,12 +69,14 @@ class Daemon:
         self._runs = RunManager(
             rig, self._hosts, self._publisher, self._desk, self._store, self._audit
         )
+        self._queue = RunQueue(self._runs, self._store, self._audit)
         self._api = Api(
             rig=rig,
             hosts=self._hosts,
             publisher=self._publisher,
             desk=self._desk,
             runs=self._runs,
+            queue=self._queue,
             store=self._store,
             audit=self._audit,
             pid=os.getpid(),
@@ -157,6 +160,7 @@ class Daemon:
             grpc_address=self._api.grpc_address,
         )
         self._tell_sandbox()
+        self._queue.start()
         log.info("ready: rig %r, control socket %s", self.rig.name, self._server.path)
 
     def _tell_sandbox(self) -> None:
@@ -219,7 +223,9 @@ class Daemon:
     def close(self) -> None:
         """Go down in order: runs, sources, recordings, children, instruments, rings."""
         self.stopping.set()
+        self._queue.close()
         self._runs.close(STOP_RUN_SECS)
+        self._queue.join()
         for source in self._sources:
             source.stop()
         self._make_safe()

@@ -117,6 +117,15 @@ class RunManager:
         threading.Thread(target=self._follow, args=(run,), name=run.run_id, daemon=True).start()
         return run.run_id
 
+    def check(
+        self, script: str, parameters: Mapping[str, Any], instruments: list[str] | None
+    ) -> dict[str, Any]:
+        """The stored script, if a run of it could be started; raises what `start` would."""
+        stored = self._store.script(script)
+        entry = bind(stored["content"], parameters, self._capabilities(), instruments)
+        self._grant(stored["content"], instruments, entry)
+        return stored
+
     def _admit(self, run: Run) -> None:
         with self._lock:
             if self._closing:

@@ -13,7 +13,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
 from ringdaq.model import RunState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE scripts (
   script_id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, content TEXT NOT NULL,
@@ -33,6 +33,12 @@ CREATE TABLE commands (
   key TEXT PRIMARY KEY, time_nanos INTEGER NOT NULL, reply TEXT
 ) STRICT;
 """
+_SCHEMA_2 = """
+CREATE TABLE queue (place INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+_STEPS = (_SCHEMA, _SCHEMA_2)
+"""What leads from each version to the next."""
 _AUDIT_COLUMNS = ("time_nanos", "who", "action", "target", "old", "new", "outcome")
 
 
@@ -59,9 +65,10 @@ class Store:
                 f"this ringdaq reads databases up to version {SCHEMA_VERSION}; found {version}; "
                 f"use the newer ringdaq that wrote it, or another --state: {path}"
             )
-        if version == 0:
+        if version < SCHEMA_VERSION:
+            steps = " ".join(_STEPS[version:])
             self._db.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
 
     def _execute(self, sql: str, values: Iterable[Any] = ()) -> list[sqlite3.Row]:
@@ -143,6 +150,34 @@ class Store:
             status |= {"state": RunState.INTERRUPTED.value, "ended_nanos": now_nanos()}
             self.save_run(status)
         return [status["run_id"] for status in left]
+
+    # --- the queue, and what the daemon must know of itself
+
+    def save_queue(self, entries: list[dict[str, Any]]) -> None:
+        """Store the queue as it is now."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM queue")
+            self._db.executemany(
+                "INSERT INTO queue VALUES (?, ?)",
+                [(place, json.dumps(entry)) for place, entry in enumerate(entries)],
+            )
+            self._db.execute("COMMIT")
+
+    def queue_entries(self) -> list[dict[str, Any]]:
+        """The queue as it was stored last."""
+        rows = self._execute("SELECT entry FROM queue ORDER BY place")
+        return [json.loads(row["entry"]) for row in rows]
+
+    def fact(self, name: str) -> str | None:
+        """What was noted under a name."""
+        rows = self._execute("SELECT value FROM facts WHERE name = ?", (name,))
+        return rows[0]["value"] if rows else None
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Note something under a name; costs nothing where it stands there already."""
+        if self.fact(name) != value:
+            self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     # --- audit and retried commands
 
