@@ -1,10 +1,12 @@
 """Rings between processes: killed writers, lapped and sleeping readers."""
 
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -242,3 +244,23 @@ def test_killed_readers_leave_nothing_behind(start, ring_directory):
     now = reader.statistics().next_sequence
     assert reader.wait(now + 100, DEADLINE_SECS)
     check(reader.latest())
+
+
+def test_a_waiting_reader_can_be_interrupted(start):
+    writer = start("rows", 1 << 20)
+    code = (
+        "import sys; from pathlib import Path; from ringdaq.streams import StreamReader\n"
+        "reader = StreamReader.open(Path(sys.argv[1]))\n"
+        "print('ready', flush=True)\n"
+        "try: reader.wait(2**62, 1e9)\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    command = [sys.executable, "-c", code, str(writer.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+    assert process.returncode == 130
