@@ -10,7 +10,14 @@ import pytest
 
 from ringdaq.errors import LimitError
 from ringdaq.model import RunState
-from ringdaq.scripts import DEFAULT_MODULES, Limits, ScriptProcess, check_script
+from ringdaq.scripts import (
+    DEFAULT_MODULES,
+    Limits,
+    PlanControl,
+    ScriptProcess,
+    bind,
+    check_script,
+)
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "scripts").glob("*.py"))
@@ -24,6 +31,9 @@ VERBS = {
     "camera": ["arm", "trigger"],
     "power_meter": ["read"],
 }
+
+
+CAPABILITIES = {"stage": ["Movable"], "camera": ["Triggerable"], "power_meter": ["Readable"]}
 
 
 class Bench:
@@ -60,6 +70,20 @@ class Bench:
     def power_meter_read(self) -> float:
         return 1.0 / (1.0 + (self.position - 4.0) ** 2)
 
+    def plan(
+        self, name: str, args: list[Any], kwargs: dict[str, Any], control: PlanControl
+    ) -> dict[str, list[float]]:
+        assert name == "scan"
+        (_, start, stop, points), meters = args, kwargs["detectors"]
+        found: dict[str, list[float]] = {"stage_position": [], **{m: [] for m in meters}}
+        for i in range(points):
+            control.checkpoint(i / points)
+            at = self.stage_move_abs(start + i * (stop - start) / (points - 1))
+            found["stage_position"].append(at)
+            for meter in meters:
+                found[meter].append(self.call(meter, "read", [], {}))
+        return found
+
     def emit(self, values: dict[str, Any]) -> None:
         self.rows.append(values)
 
@@ -74,6 +98,7 @@ def run(source: str, name: str) -> Bench:
     """The bench after a script has come to its end on it."""
     check_script(source, instruments=VERBS, modules=DEFAULT_MODULES)
     bench = Bench()
+    entry = bind(source, {}, CAPABILITIES, None)
     process = ScriptProcess(
         source,
         name=name,
@@ -82,6 +107,7 @@ def run(source: str, name: str) -> Bench:
         limits=Limits(),
         modules=DEFAULT_MODULES,
         host=bench,
+        entry=None if entry is None else entry.to_dict(),
     )
     process.start()
     outcome = process.wait(60.0)
