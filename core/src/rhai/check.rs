@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ::rhai::{AST, ASTNode, BinaryExpr, Engine, Expr, FnCallExpr, FnPtr, Position, Stmt};
 
 use super::engine::bare;
+use super::shares::one_function;
 use super::{caught, verbs};
 
 /// The engine looks these up by name itself.
@@ -52,7 +53,7 @@ pub fn facts(source: &str) -> Result<(Vec<Fact>, Vec<String>), SyntaxError> {
     finder.look_at(&tree.clone_statements_only(), &[], 0);
     for function in tree.iter_functions() {
         let (name, count) = (function.name, function.params.len());
-        let body = tree.clone_functions_only_filtered(|_, _, _, n, p| n == name && p == count);
+        let body = one_function(&tree, name, count);
         let captured = finder.captured.get(name).copied().unwrap_or(0);
         finder.look_at(&body, &function.params, captured);
     }

@@ -57,10 +57,16 @@ pub(super) fn shares(
 
 /// Each function of the script, closures included, as a tree of its own.
 fn functions(tree: &AST) -> Vec<(String, AST)> {
-    let one = |name: &str, params: usize| {
-        tree.clone_functions_only_filtered(|_, _, _, n, p| n == name && p == params)
-    };
-    tree.iter_functions().map(|f| (f.name.to_owned(), one(f.name, f.params.len()))).collect()
+    tree.iter_functions()
+        .map(|f| (f.name.to_owned(), one_function(tree, f.name, f.params.len())))
+        .collect()
+}
+
+/// A tree of nothing but one function; its statements lie where they did.
+pub(super) fn one_function(tree: &AST, name: &str, params: usize) -> AST {
+    let mut only = tree.clone_functions_only();
+    only.retain_functions(|_, _, n, p| n == name && p == params);
+    only
 }
 
 /// The outermost statements of a function.

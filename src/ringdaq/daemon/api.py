@@ -132,7 +132,7 @@ class Api:
 
     def _features(self) -> list[str]:
         have = {"gateway": self._rig.daemon.gateway, "recorder": self._rig.daemon.recorder}
-        return ["python-scripts", *(name for name, on in have.items() if on)]
+        return ["python-scripts", "rhai-scripts", *(name for name, on in have.items() if on)]
 
     def _system_status(self, peer: Peer) -> dict[str, Any]:
         del peer

@@ -24,11 +24,13 @@ from ringdaq.errors import (
 from ringdaq.model import RunState
 from ringdaq.scripts import (
     Binding,
+    Language,
     Limits,
     bind,
     check_script,
     decode_source,
     instruments_used,
+    language_of,
 )
 from ringdaq.scripts.sandbox import require_walls
 
@@ -67,7 +69,7 @@ class RunManager:
                 f"a script's name must be 1 to 200 printable characters; found {name[:80]!r}"
             )
         text = decode_source(content.encode() if isinstance(content, str) else content)
-        check_script(text, instruments=self._verbs(), modules=self._rig.scripts.modules)
+        self._check(text, self._verbs(), language_of(name, metadata.get("language")))
         digest = hashlib.sha256(text.encode()).hexdigest()
         script_id = hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:16]
         self._store.save_script(
@@ -75,6 +77,10 @@ class RunManager:
         )
         self._audit.note(user, "script.upload", script_id, new=name)
         return {"script_id": script_id, "name": name, "hash": digest}
+
+    def _check(self, text: str, verbs: Mapping[str, frozenset[str]], language: Language) -> None:
+        modules = self._rig.scripts.modules
+        check_script(text, instruments=verbs, modules=modules, language=language)
 
     def _verbs(self) -> dict[str, frozenset[str]]:
         return {name: frozenset(host.entry.verbs) for name, host in self._hosts.items()}
@@ -91,8 +97,12 @@ class RunManager:
         """Start a run of a stored script; returns its id once its process runs."""
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
-        entry = bind(stored["content"], parameters, self._capabilities(), instruments)
-        granted = self._grant(stored["content"], instruments, entry)
+        source = stored["content"]
+        language = language_of(stored["name"], stored["metadata"].get("language"))
+        entry = None
+        if language == "python":
+            entry = bind(source, parameters, self._capabilities(), instruments)
+        granted = self._grant(source, instruments, entry, language)
         run = Run(
             script=stored,
             parameters={**(entry.defaults if entry else {}), **parameters},
@@ -105,6 +115,7 @@ class RunManager:
             desk=self._desk,
             audit=self._audit,
             entry=entry,
+            language=language,
         )
         self._admit(run)
         self._audit.note(user, "run.start", run.run_id, new=stored["name"])
@@ -148,17 +159,21 @@ class RunManager:
         return {name: host.entry.capabilities for name, host in self._hosts.items()}
 
     def _grant(
-        self, source: str, instruments: list[str] | None, entry: Binding | None
+        self,
+        source: str,
+        instruments: list[str] | None,
+        entry: Binding | None,
+        language: Language,
     ) -> dict[str, InstrumentHost]:
         """The instruments a run may touch: those named, else those its script mentions."""
         if instruments is None:
-            instruments = instruments_used(source, self._hosts)
+            instruments = instruments_used(source, self._hosts, language)
             if entry is not None:
                 used = set(instruments) - set(entry.instruments)
                 instruments = sorted(used | set(entry.instruments.values()))
         granted = {name: self._host(name) for name in instruments}
         verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
-        check_script(source, instruments=verbs, modules=self._rig.scripts.modules)
+        self._check(source, verbs, language)
         return granted
 
     def _host(self, name: str) -> InstrumentHost:

@@ -21,7 +21,7 @@ from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.safety import make_all_safe
 from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
-from ringdaq.scripts import Binding, Limits, Outcome, PlanControl, ScriptProcess
+from ringdaq.scripts import Binding, Language, Limits, Outcome, PlanControl, ScriptProcess
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,12 @@ def new_run_id() -> str:
 
 def file_title(name: str) -> str:
     """A script's name as a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name.removesuffix(".py")).strip("._-")[:60] or "run"
+    return (
+        re.sub(r"[^A-Za-z0-9_.-]+", "_", name.removesuffix(".py").removesuffix(".rhai")).strip(
+            "._-"
+        )[:60]
+        or "run"
+    )
 
 
 class Run:
@@ -56,6 +61,7 @@ class Run:
         desk: RecordingDesk,
         audit: Audit,
         entry: Binding | None = None,
+        language: Language = "python",
     ) -> None:
         self.run_id = new_run_id()
         self.hosts = dict(hosts)
@@ -79,6 +85,7 @@ class Run:
             modules=modules,
             host=self,
             entry=None if entry is None else entry.to_dict(),
+            language=language,
         )
 
     # --- what the script reaches (called on the script's thread)

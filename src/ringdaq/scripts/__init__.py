@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ringdaq.scripts.check import check_script, decode_source, instruments_used
     from ringdaq.scripts.entry import Binding, bind
     from ringdaq.scripts.language import DEFAULT_MODULES
+    from ringdaq.scripts.languages import LANGUAGES, Language, language_of
     from ringdaq.scripts.limits import Limits
     from ringdaq.scripts.outcome import Outcome
     from ringdaq.scripts.plan_control import PlanControl
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Binding",
     "DEFAULT_MODULES",
+    "LANGUAGES",
+    "Language",
     "Limits",
     "Outcome",
     "PlanControl",
@@ -25,12 +28,15 @@ __all__ = [
     "check_script",
     "decode_source",
     "instruments_used",
+    "language_of",
 ]
 
 _HOMES = {
     "Binding": "entry",
     "bind": "entry",
     "DEFAULT_MODULES": "language",
+    "LANGUAGES": "languages",
+    "Language": "languages",
     "Limits": "limits",
     "Outcome": "outcome",
     "PlanControl": "plan_control",
@@ -39,6 +45,7 @@ _HOMES = {
     "check_script": "check",
     "decode_source": "check",
     "instruments_used": "check",
+    "language_of": "languages",
 }
 
 

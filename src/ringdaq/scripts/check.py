@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 
 from ringdaq.errors import ScriptRejectedError
@@ -17,7 +16,9 @@ from ringdaq.scripts.language import (
     RESERVED_COLUMN,
     source_lines,
 )
+from ringdaq.scripts.languages import Language
 from ringdaq.scripts.names import bound_names, module_names
+from ringdaq.scripts.suggest import rejected, suggestion
 
 _SCOPES = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, ast.ListComp, ast.SetComp)
 _SCOPES_ALL = (*_SCOPES, ast.DictComp)
@@ -29,6 +30,7 @@ def check_script(
     instruments: Mapping[str, Collection[str]],
     modules: Collection[str],
     withheld: Collection[str] = (),
+    language: Language = "python",
 ) -> None:
     """Raise `ScriptRejectedError` for the first thing that cannot work.
 
@@ -38,17 +40,26 @@ def check_script(
     text = _text(source)
     verbs = {name: sorted(found) for name, found in instruments.items()}
     if len(text) > SHORT_BYTES:
-        look_apart("check", text=text, instruments=verbs, modules=[*modules], withheld=[*withheld])
+        look_apart(
+            "check",
+            text=text,
+            instruments=verbs,
+            modules=[*modules],
+            withheld=[*withheld],
+            language=language,
+        )
     else:
-        check_here(text, verbs, modules, withheld)
+        check_here(text, verbs, modules, withheld, language)
 
 
-def instruments_used(source: str | bytes, names: Collection[str]) -> list[str]:
+def instruments_used(
+    source: str | bytes, names: Collection[str], language: Language = "python"
+) -> list[str]:
     """Which of the instruments `names` the script speaks of, sorted."""
     text = _text(source)
     if len(text) > SHORT_BYTES:
-        return list(look_apart("used", text=text, names=sorted(names)))
-    return used_here(text, names)
+        return list(look_apart("used", text=text, names=sorted(names), language=language))
+    return used_here(text, names, language)
 
 
 def check_here(
@@ -56,8 +67,13 @@ def check_here(
     instruments: Mapping[str, Collection[str]],
     modules: Collection[str],
     withheld: Collection[str],
+    language: Language,
 ) -> None:
     """`check_script` in this process."""
+    if language == "rhai":
+        from ringdaq.scripts import rhai_check
+
+        return rhai_check.check(text, instruments, withheld)
     tree = parse(text)
     try:
         _Checker(text, tree, instruments, modules, withheld).visit(tree)
@@ -65,8 +81,12 @@ def check_here(
         raise _too_deep() from None
 
 
-def used_here(text: str, names: Collection[str]) -> list[str]:
+def used_here(text: str, names: Collection[str], language: Language) -> list[str]:
     """`instruments_used` in this process."""
+    if language == "rhai":
+        from ringdaq.scripts import rhai_check
+
+        return rhai_check.used(text, names)
     tree = parse(text)
     read = {
         node.id
@@ -91,7 +111,7 @@ def decode_source(content: bytes) -> str:
         line = before.count(b"\n") + 1
         column = error.start - (before.rfind(b"\n") + 1) + 1
         found = f"a script must be UTF-8; found the byte 0x{content[error.start]:02x}"
-        raise _rejected(found, line, column) from None
+        raise rejected(found, line, column) from None
     return _check_text(text)
 
 
@@ -99,13 +119,13 @@ def _check_text(text: str) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise _rejected(
+        raise rejected(
             "a script must be UTF-8; found a lone surrogate", *_place(text, error.start)
         ) from None
     if size > MAX_SOURCE_BYTES:
         raise _too_long(size)
     if "\0" in text:
-        raise _rejected("a script must be text; found a NUL byte", *_place(text, text.index("\0")))
+        raise rejected("a script must be text; found a NUL byte", *_place(text, text.index("\0")))
     return text
 
 
@@ -116,13 +136,13 @@ def parse(text: str) -> ast.Module:
         compile(tree, "script", "exec", dont_inherit=True)  # finds a lost `return` or `break`
         return tree
     except SyntaxError as error:
-        raise _rejected(
+        raise rejected(
             f"invalid syntax: {error.msg}", error.lineno or 0, error.offset or 0
         ) from None
     except (RecursionError, MemoryError):
         raise _too_deep() from None
     except ValueError as error:
-        raise _rejected(f"invalid syntax: {error}", 0, 0) from None
+        raise rejected(f"invalid syntax: {error}", 0, 0) from None
 
 
 def _place(text: str, index: int) -> tuple[int, int]:
@@ -135,17 +155,6 @@ def _too_long(size: int) -> ScriptRejectedError:
 
 def _too_deep() -> ScriptRejectedError:
     return ScriptRejectedError("the script is nested too deeply; split it into functions")
-
-
-def _rejected(message: str, line: int, column: int) -> ScriptRejectedError:
-    place = f"line {line}, column {column}: " if line else ""
-    return ScriptRejectedError(place + message, line=line, column=column)
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'position'?` or nothing."""
-    near = difflib.get_close_matches(name, [k for k in known if not k.startswith("__")], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class _Checker(ast.NodeVisitor):
@@ -268,12 +277,12 @@ class _Checker(ast.NodeVisitor):
 
     def _at(self, node: ast.AST, message: str) -> ScriptRejectedError:
         line: int = getattr(node, "lineno", 0)
-        return _rejected(message, line, self._column(line, getattr(node, "col_offset", 0)))
+        return rejected(message, line, self._column(line, getattr(node, "col_offset", 0)))
 
     def _at_end(self, node: ast.Attribute, message: str) -> ScriptRejectedError:
         line = node.end_lineno or node.lineno
         end = self._column(line, node.end_col_offset or node.col_offset)
-        return _rejected(message, line, end - len(node.attr))
+        return rejected(message, line, end - len(node.attr))
 
     def _column(self, line: int, offset: int) -> int:
         """From an offset in UTF-8 bytes to a column in characters that begins at 1."""

@@ -32,6 +32,7 @@ def main(descriptor: int, page_descriptor: int, parent: int) -> None:
     if start is None:
         os._exit(1)
     unimportable = preload(start["modules"], start["source"])
+    engine = _engine(start["language"])
     limits = start["limits"]
     confine(
         limits["memory_bytes"],
@@ -39,8 +40,20 @@ def main(descriptor: int, page_descriptor: int, parent: int) -> None:
         parent=parent,
         keep=descriptor,
     )
-    Run(wire, page, start, unimportable).execute()
+    Run(wire, page, start, unimportable, engine).execute()
     os._exit(0)
+
+
+Engine = Callable[[Mapping[str, Any], verbs.Caller], None]
+
+
+def _engine(language: str) -> Engine | None:
+    """What runs scripts in a language other than Python."""
+    if language == "rhai":
+        from ringdaq.scripts import rhai
+
+        return rhai.run
+    return None
 
 
 class Run:
@@ -52,8 +65,10 @@ class Run:
         page: Page,
         start: Mapping[str, Any],
         unimportable: Mapping[str, Exception],
+        engine: Engine | None,
     ) -> None:
         self._start = start
+        self._engine = engine
         self._unimportable = unimportable
         self._file = str(start["name"])
         self._caller = verbs.Caller(wire, page, start["limits"], self._line_now)
@@ -62,7 +77,10 @@ class Run:
         """Run the script and tell the parent how it ended."""
         error: BaseException | None = None
         try:
-            exec(self._compiled(), self._globals())
+            if self._engine is not None:
+                self._engine(self._start, self._caller)
+            else:
+                exec(self._compiled(), self._globals())
         except BaseException as caught:
             error = caught
         self._finish(error)

@@ -26,6 +26,7 @@ from ringdaq.errors import (
 from ringdaq.scripts import outcome as ends
 from ringdaq.scripts import requests
 from ringdaq.scripts.hold import Hold
+from ringdaq.scripts.languages import Language
 from ringdaq.scripts.limits import Limits
 from ringdaq.scripts.outcome import Killing, Outcome
 from ringdaq.scripts.page import STOP_ASKED, WALL_LIMIT
@@ -74,6 +75,7 @@ class ScriptProcess:
         limits: Limits,
         modules: Collection[str],
         host: ScriptHost,
+        language: Language = "python",
         entry: Mapping[str, Any] | None = None,
     ) -> None:
         self._host = host
@@ -82,6 +84,7 @@ class ScriptProcess:
         self._start_message = {
             "event": "start",
             "source": source,
+            "language": language,
             "name": name,
             "parameters": dict(parameters),
             "instruments": {k: sorted(v) for k, v in instruments.items()},

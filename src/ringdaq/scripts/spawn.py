@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import select
 import shutil
@@ -62,9 +63,16 @@ def _start(inherited: list[int], directory: str, stderr: int) -> subprocess.Pope
 
 
 def import_paths() -> list[str]:
-    """Where a bare child finds ringdaq and msgpack, however they were installed."""
-    homes = [str(Path(str(module.__file__)).parent.parent) for module in (ringdaq, msgpack)]
+    """Where a bare child finds ringdaq, the core and msgpack, however they were installed."""
+    files = [ringdaq.__file__, *_core_file(), msgpack.__file__]
+    homes = [str(Path(str(file)).parent.parent) for file in files]
     return list(dict.fromkeys(homes))
+
+
+def _core_file() -> list[str]:
+    """Found without being loaded, since only Rhai scripts need it."""
+    spec = importlib.util.find_spec("ringdaq_core")
+    return [spec.origin] if spec is not None and spec.origin is not None else []
 
 
 class Spawned:

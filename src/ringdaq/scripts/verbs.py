@@ -33,6 +33,7 @@ class Caller:
         self._wire = wire
         self._line_now = line_now
         self._number = 0
+        self.page = page
         self.meter = Meter(limits, page, self._tell_limit)
         self.progress = Progress(page)
 

@@ -1,0 +1,121 @@
+"""Run Rhai scripts: the engine is in the core, its verbs and limits are those of Python's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import ringdaq_core
+
+from ringdaq.errors import ScriptFailedError, to_wire
+from ringdaq.scripts import verbs
+from ringdaq.scripts.language import PLANS, source_lines
+from ringdaq.scripts.plan_verbs import PlanVerbs
+from ringdaq.scripts.spent import memory_spent, operations_spent, recursion_spent
+
+DEPTH = 250
+"""How deep functions may call each other: the engine takes a lot of stack for each call."""
+_MOST_FRAMES = 20
+
+SyntaxFault = ringdaq_core.RhaiSyntaxError
+facts = ringdaq_core.rhai_facts
+
+
+def run(start: Mapping[str, Any], caller: verbs.Caller) -> None:
+    """Run the script of a start message; raises what ends it."""
+    host = _Host(start, caller)
+    limits = start["limits"]
+    ended = ringdaq_core.run_rhai(
+        start["source"],
+        parameters=start["parameters"],
+        instruments={
+            name: (sorted(start["instruments"][name]), instrument)
+            for name, instrument in host.instruments.items()
+        },
+        plans=[name for name in PLANS if name != "adaptive"],
+        operations=limits["operations"],
+        depth=DEPTH,
+        words=caller.page.words,
+        host=host,
+    )
+    if ended is None:
+        return
+    kind, what, line, column, trace = ended
+    caller.meter.at(line or caller.meter.line)
+    if kind == "host":
+        assert isinstance(what, BaseException)
+        raise what
+    if kind == "limit":
+        raise recursion_spent(DEPTH, line)
+    _fail(str(what), line, column, _traceback(str(what), trace, start["source"]))
+
+
+def _fail(what: str, line: int, column: int, traceback: str) -> NoReturn:
+    place = f" (line {line}, column {column})" if column else f" (line {line})"
+    raise ScriptFailedError(what + place, line=line, traceback=traceback)
+
+
+def _traceback(what: str, trace: list[tuple[int, str]], source: str) -> str:
+    lines, found = source_lines(source), []
+    for line, function in trace[-_MOST_FRAMES:]:
+        text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+        found.append(f"  line {line}, in {function}\n    {text}")
+    return "\n".join([*found, what])
+
+
+class _Host:
+    """What the engine asks for while it runs."""
+
+    def __init__(self, start: Mapping[str, Any], caller: verbs.Caller) -> None:
+        limits = start["limits"]
+        self._caller, self._meter = caller, caller.meter
+        self._operations: int = limits["operations"]
+        self._memory_bytes: int = limits["memory_bytes"]
+        speech = verbs.Speech(caller, limits["output_bytes"])
+        self.instruments = {
+            name: verbs.Instrument(name, granted, caller)
+            for name, granted in start["instruments"].items()
+        }
+        self._plans = PlanVerbs(caller, verbs.name_of)
+        self.sleep, self.emit, self.print = speech.sleep, speech.emit, speech.say
+        self.log, self.progress = speech.log, speech.progress
+        self.shield, self.unshield = self._meter.shield, self._meter.unshield
+        self.look = self._meter.check
+
+    def verb(
+        self, instrument: str, verb: str, args: tuple[object, ...], named: dict[str, object]
+    ) -> object:
+        """Carry out a verb of a granted instrument."""
+        return getattr(self.instruments[instrument], verb)(*args, **named)
+
+    def plan(
+        self,
+        name: str,
+        args: tuple[object, ...],
+        named: dict[str, object],
+        start: float,
+        span: float,
+    ) -> object:
+        """Carry out a scan that has this part of the run."""
+        progress = self._caller.progress
+        progress.enter(start, span)
+        try:
+            return self._plans.verb(name)(*args, **named)
+        finally:
+            progress.leave()
+
+    def operations_spent(self) -> NoReturn:
+        """End the script: it computed too much between two verbs."""
+        self._meter.exceed(operations_spent(self._operations, self._meter.line))
+
+    def memory_spent(self) -> NoReturn:
+        """End the script: an allocation failed."""
+        self._meter.exceed(memory_spent(self._memory_bytes, self._meter.line))
+
+    def memory_gone(self) -> NoReturn:
+        """End the process: there is no memory left to end the script in good order."""
+        meter = self._meter
+        error = memory_spent(self._memory_bytes, meter.line)
+        self._caller.tell("done", state="failed", error=to_wire(error), at=meter.line)
+        os._exit(0)
