@@ -251,9 +251,11 @@ def test_a_waiting_reader_can_be_interrupted(start):
     code = (
         "import sys; from pathlib import Path; from ringdaq.streams import StreamReader\n"
         "reader = StreamReader.open(Path(sys.argv[1]))\n"
-        "print('ready', flush=True)\n"
-        "try: reader.wait(2**62, 1e9)\n"
-        "except KeyboardInterrupt: sys.exit(130)\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    reader.wait(2**62, 1e9)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
     )
     command = [sys.executable, "-c", code, str(writer.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
