@@ -99,7 +99,16 @@ def test_terminal_escapes_are_made_visible() -> None:
     assert "\\x1b" in text
 
 
-def test_a_huge_name_of_a_script_opens_no_file() -> None:
+@pytest.mark.parametrize("text", ["'\\x1b]0;title\\x07'", "{'\\x1b[2J': '\\x9b'}"])
+def test_terminal_escapes_in_an_error_are_made_visible(text: str) -> None:
+    outcome, _ = run(f"raise ValueError({text})")
+    assert outcome.error is not None
+    shown = str(outcome.error["message"])
+    assert "\\x1b" in shown
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+
+
+def test_the_name_of_a_script_opens_no_file() -> None:
     process = ScriptProcess(
         "x = [",
         name="/etc/passwd",

@@ -10,11 +10,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import msgpack
 
 from ringdaq.errors import RingdaqError, ScriptRejectedError, from_wire, to_wire
+from ringdaq.scripts.confine import seal
 from ringdaq.scripts.spawn import INTERPRETER, import_paths
 
 SHORT_BYTES = 1 << 14
@@ -52,17 +54,22 @@ def main() -> None:
     """The process apart: one request from standard input, one reply to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import unicodedata  # noqa: F401  the parser asks for it at the first name of a character
-
-    from ringdaq.scripts import check
-    from ringdaq.scripts.confine import seal
-
-    functions: dict[str, Callable[..., Any]] = {"check": check.check_here, "used": check.used_here}
-    seal()
     request = msgpack.unpackb(sys.stdin.buffer.read())
+    look = _looker(request["function"], request["arguments"]["language"])
+    seal()
     reply: dict[str, Any] = {"result": None, "error": None}
     try:
-        reply["result"] = functions[request["function"]](**request["arguments"])
+        reply["result"] = look(**request["arguments"])
     except RingdaqError as error:
         reply["error"] = to_wire(error)
     sys.stdout.buffer.write(msgpack.packb(reply))
+
+
+def _looker(function: str, language: str) -> Callable[..., Any]:
+    """The function, with all imported that it will need once files are out of reach."""
+    from ringdaq.scripts import check
+
+    # The parser asks for it at the first name of a character.
+    import_module("ringdaq.scripts.rhai_check" if language == "rhai" else "unicodedata")
+    looks: dict[str, Callable[..., Any]] = {"check": check.check_here, "used": check.used_here}
+    return looks[function]

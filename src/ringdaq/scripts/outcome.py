@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringdaq.errors import (
@@ -16,6 +16,7 @@ from ringdaq.errors import (
     to_wire,
 )
 from ringdaq.model import RunState
+from ringdaq.scripts.status import CONTROLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,26 @@ def outcome_of(
     last_line: int,
     stderr: str,
 ) -> Outcome:
-    """The verdict: the script's own word first, then ours, then the kernel's."""
+    """The verdict: the script's own word first, then ours, then the kernel's.
+
+    Control characters in it are made visible, because it will be read on terminals.
+    """
     if done is not None:
-        return _told(done, line, last_line)
-    if killing is not None:
+        end = _told(done, line, last_line)
+    elif killing is not None:
         error = None if killing.error is None else to_wire(killing.error)
-        return Outcome(killing.state, error, line)
-    return Outcome(RunState.CRASHED, to_wire(_crash(returncode, line, stderr)), line)
+        end = Outcome(killing.state, error, line)
+    else:
+        end = Outcome(RunState.CRASHED, to_wire(_crash(returncode, line, stderr)), line)
+    return replace(end, error=_visible(end.error))
+
+
+def _visible(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(CONTROLS)
+    if isinstance(value, dict):
+        return {_visible(name): _visible(one) for name, one in value.items()}
+    return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _told(done: Mapping[str, Any], line: int, last_line: int) -> Outcome:

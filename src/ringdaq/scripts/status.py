@@ -10,7 +10,7 @@ from ringdaq.scripts.page import GO_ON, PROGRESS, STOP, Page
 from ringdaq.scripts.requests import ProtocolError
 
 TAIL_CHARACTERS = 1 << 16
-_CONTROLS = {
+CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
 }
 
@@ -95,6 +95,6 @@ class Status:
         if not isinstance(data, bytes) or len(data) > self._output_left:
             raise ProtocolError("output must be bytes within the run's limit")
         self._output_left -= len(data)
-        text = self._decoder.decode(data).translate(_CONTROLS)
+        text = self._decoder.decode(data).translate(CONTROLS)
         self.output = (self.output + text)[-TAIL_CHARACTERS:]
         return text
