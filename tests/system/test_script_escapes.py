@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from escape_probes import PROBES
 
-from ringdaq.scripts import sandbox
+from ringdaq.scripts import Limits, ScriptProcess, sandbox
 
 ORDINARY_USER = 54321
 BOTH, LANDLOCK, SECCOMP, NONE = "landlock+seccomp", "landlock", "seccomp", ""
@@ -100,3 +100,40 @@ def test_the_filter_alone_stops_everything(name: str) -> None:
 @pytest.mark.parametrize("name", probes_for(NONE))
 def test_without_walls_the_probe_gets_through(name: str) -> None:
     assert reports("user", NONE)["ends"][name] == ["completed", ""]
+
+
+class Looker:
+    """A daemon's side that looks at the process which asks it."""
+
+    def __init__(self) -> None:
+        self.process: ScriptProcess | None = None
+        self.seen: dict[str, str] = {}
+
+    def call(self, *request: Any) -> None:
+        assert self.process is not None
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        self.seen = {name: value.strip() for name, _, value in (x.partition(":") for x in lines)}
+
+
+@pytest.mark.parametrize(
+    ("language", "source"), [("python", "stage.position()"), ("rhai", "stage.position();")]
+)
+def test_both_languages_run_behind_the_walls(language: Any, source: str) -> None:
+    looker: Any = Looker()
+    looker.process = ScriptProcess(
+        source,
+        name="look",
+        parameters={},
+        instruments={"stage": ["position"]},
+        limits=Limits(),
+        modules=(),
+        host=looker,
+        language=language,
+    )
+    looker.process.start()
+    outcome = looker.process.wait(60.0)
+    assert outcome.error is None
+    seen = looker.seen
+    assert (seen["Seccomp"], seen["NoNewPrivs"], seen["Threads"]) == ("2", "1", "1")
+    assert int(seen["CapEff"], 16) == int(seen["CapPrm"], 16) == 0
+    assert "0" not in seen["Uid"].split() + seen["Gid"].split()
