@@ -97,12 +97,7 @@ class RunManager:
         """Start a run of a stored script; returns its id once its process runs."""
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
-        source = stored["content"]
-        language = language_of(stored["name"], stored["metadata"].get("language"))
-        entry = None
-        if language == "python":
-            entry = bind(source, parameters, self._capabilities(), instruments)
-        granted = self._grant(source, instruments, entry, language)
+        language, entry, granted = self._fit(stored, parameters, instruments)
         run = Run(
             script=stored,
             parameters={**(entry.defaults if entry else {}), **parameters},
@@ -133,9 +128,22 @@ class RunManager:
     ) -> dict[str, Any]:
         """The stored script, if a run of it could be started; raises what `start` would."""
         stored = self._store.script(script)
-        entry = bind(stored["content"], parameters, self._capabilities(), instruments)
-        self._grant(stored["content"], instruments, entry)
+        self._fit(stored, parameters, instruments)
         return stored
+
+    def _fit(
+        self,
+        stored: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        instruments: list[str] | None,
+    ) -> tuple[Language, Binding | None, dict[str, InstrumentHost]]:
+        """Language, bound entry point and grant of a run, or what speaks against it."""
+        source = stored["content"]
+        language = language_of(stored["name"], stored["metadata"].get("language"))
+        entry = None
+        if language == "python":
+            entry = bind(source, parameters, self._capabilities(), instruments)
+        return language, entry, self._grant(source, instruments, entry, language)
 
     def _admit(self, run: Run) -> None:
         with self._lock:
