@@ -97,7 +97,7 @@ class RunManager:
         """Start a run of a stored script; returns its id once its process runs."""
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
-        language, entry, granted = self._fit(stored, parameters, instruments)
+        language, entry, granted = self._prepare(stored, parameters, instruments)
         run = Run(
             script=stored,
             parameters={**(entry.defaults if entry else {}), **parameters},
@@ -128,16 +128,16 @@ class RunManager:
     ) -> dict[str, Any]:
         """The stored script, if a run of it could be started; raises what `start` would."""
         stored = self._store.script(script)
-        self._fit(stored, parameters, instruments)
+        self._prepare(stored, parameters, instruments)
         return stored
 
-    def _fit(
+    def _prepare(
         self,
         stored: Mapping[str, Any],
         parameters: Mapping[str, Any],
         instruments: list[str] | None,
     ) -> tuple[Language, Binding | None, dict[str, InstrumentHost]]:
-        """Language, bound entry point and grant of a run, or what speaks against it."""
+        """The script's language, its entry point and its grant; raises if it cannot run."""
         source = stored["content"]
         language = language_of(stored["name"], stored["metadata"].get("language"))
         entry = None

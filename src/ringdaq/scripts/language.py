@@ -31,7 +31,7 @@ DEFAULT_MODULES = (
     "statistics",
 )
 
-VERBS = ("emit", "log", "parameters", "print", "progress", "sleep")
+VERBS = ("emit", "log", "parameters", "print", "progress", "shutter_open", "sleep")
 """What every script has beside its instruments."""
 
 PLANS = ("adaptive", "count", "fly_scan", "grid_scan", "list_scan", "scan")

@@ -6,7 +6,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 from ringdaq.control import Message
 from ringdaq.errors import ScriptLimitError, from_wire, to_wire
@@ -111,6 +112,27 @@ def _verb(instrument: str, verb: str, caller: Caller) -> Callable[..., object]:
     return call
 
 
+class ShutterOpen:
+    """`with shutter_open(shutter):` closes it on any way out, a stop included."""
+
+    def __init__(self, meter: Meter, shutter: Any) -> None:
+        self._meter, self._shutter = meter, shutter
+
+    def __enter__(self) -> None:
+        try:
+            self._shutter.open_shutter()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.shield()
+        try:
+            self._shutter.close_shutter()
+        finally:
+            self._meter.unshield()
+
+
 class Speech:
     """The verbs that belong to no instrument."""
 
@@ -190,6 +212,7 @@ def names(
         "emit": speech.emit,
         "print": speech.say,
         "log": speech.log,
+        "shutter_open": partial(ShutterOpen, caller.meter),
         "progress": speech.progress,
         "ScriptStopped": ScriptStopped,
         **{name: Instrument(name, verbs, caller) for name, verbs in instruments.items()},
