@@ -12,7 +12,7 @@ from pages import ROOT
 
 RINGDAQ = [sys.executable, "-P", "-m", "ringdaq.cli"]
 RIGS = sorted((ROOT / "examples/rigs").glob("*.toml"))
-SCRIPTS = sorted((ROOT / "examples/scripts").glob("*.py"))
+SCRIPTS = sorted((ROOT / "examples/scripts").glob("*.*"))
 
 
 def ringdaq(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -23,8 +23,8 @@ def ringdaq(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_examples() -> None:
     assert {"demo.toml"} <= {p.name for p in RIGS}
-    wanted = {"simple_scan.py", "triggered_acquisition.py", "multi_instrument.py"}
-    assert wanted <= {p.name for p in SCRIPTS}
+    names = ("simple_scan", "triggered_acquisition", "multi_instrument")
+    assert {n + end for n in names for end in (".py", ".rhai")} <= {p.name for p in SCRIPTS}
 
 
 @pytest.mark.parametrize("rig", RIGS, ids=lambda p: p.name)

@@ -1,4 +1,4 @@
-"""Every Python example, and every script in the pages about scripts, runs as it stands."""
+"""Every example, and every script in the pages about scripts, runs as it stands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from ringdaq.scripts import (
     ScriptProcess,
     bind,
     check_script,
+    language_of,
 )
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "examples" / "scripts").glob("*.py"))
-PAGES = [ROOT / "docs/reference/scripts.md", ROOT / "docs/how-to/write-a-script.md"]
+EXAMPLES = sorted((ROOT / "examples" / "scripts").glob("*.*"))
+PAGES = [
+    ROOT / "docs/reference/scripts.md",
+    ROOT / "docs/reference/scripts-rhai.md",
+    ROOT / "docs/how-to/write-a-script.md",
+]
 LISTING = re.compile(
-    r"^```python (\S+\.py)\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"^```(?:python|rhai) (\S+\.(?:py|rhai))\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
 )
 LISTINGS = [match.groups() for page in PAGES for match in LISTING.finditer(page.read_text())]
 VERBS = {
@@ -96,9 +101,10 @@ class Bench:
 
 def run(source: str, name: str) -> Bench:
     """The bench after a script has come to its end on it."""
-    check_script(source, instruments=VERBS, modules=DEFAULT_MODULES)
+    language = language_of(name)
+    check_script(source, instruments=VERBS, modules=DEFAULT_MODULES, language=language)
     bench = Bench()
-    entry = bind(source, {}, CAPABILITIES, None)
+    entry = bind(source, {}, CAPABILITIES, None) if language == "python" else None
     process = ScriptProcess(
         source,
         name=name,
@@ -108,6 +114,7 @@ def run(source: str, name: str) -> Bench:
         modules=DEFAULT_MODULES,
         host=bench,
         entry=None if entry is None else entry.to_dict(),
+        language=language,
     )
     process.start()
     outcome = process.wait(60.0)
@@ -118,7 +125,7 @@ def run(source: str, name: str) -> Bench:
     return bench
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 def test_examples_do_what_they_say(path: Path) -> None:
     bench = run(path.read_text(), path.name)
     match path.stem:
