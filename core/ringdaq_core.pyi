@@ -1,15 +1,15 @@
 """The Rust core of ringdaq: rings in shared memory, Arrow messages in them, and Rhai scripts.
 
-Only `ringdaq.streams` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter for
-less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
+Only `ringdaq.streams` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter
+for less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
 nanoseconds since the epoch) and a count of bytes are plain ints.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Self, final
 
-from typing_extensions import Buffer, CapsuleType, Self
+from typing_extensions import Buffer, CapsuleType
 
 __all__ = [
     "HEADER_SIZE",
@@ -38,7 +38,7 @@ HEADER_SIZE: int
 """Bytes before the data of a ring."""
 
 def is_owned(path: str | os.PathLike[str]) -> bool:
-    """Whether a living process holds the owner's lock of a ring, damaged or not; False without a file."""
+    """Whether a living process holds a ring's owner lock, damaged or not; False without a file."""
 
 class CoreError(Exception):
     """Root of the core's errors; failures of the system are `OSError`."""
@@ -91,7 +91,8 @@ def run_rhai(
     `host` has `verb(instrument, verb, args, named)`; a method for each of `sleep`, `emit`, `print`,
     `log`, `progress`; `plan(name, args, named, start, span)`; and `look()`, `operations_spent()`,
     `memory_spent()`, `shield()`, `unshield()`. Where memory is so short that not even the reserve
-    up to the hard limit helps, `memory_gone()` must end the process. What it raises can be caught by the script if it is an `Exception`.
+    up to the hard limit helps, `memory_gone()` must end the process. What it raises can be caught
+    by the script if it is an `Exception`.
     """
 
 def rhai_facts(source: str) -> tuple[list[tuple[str, str, str, int, int]], list[str]]:
@@ -238,4 +239,4 @@ class RingReader:
     def statistics(
         self,
     ) -> tuple[int, int, int, int, int | None, int | None, bool, bool, int]:
-        """Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity."""
+        """Next, oldest, rows, used bytes, first and last time, closed, alive, capacity."""
