@@ -28,7 +28,8 @@ PAGES = [
     ROOT / "docs/how-to/write-a-script.md",
 ]
 LISTING = re.compile(
-    r"^```(?:python|rhai) (\S+\.(?:py|rhai))\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"^```(?:python|rhai) (\S+\.(?:py|rhai))\n(.*?)^```$(?:\s*^```output\n(.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
 )
 LISTINGS = [match.groups() for page in PAGES for match in LISTING.finditer(page.read_text())]
 VERBS = {
