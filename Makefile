@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
-.PHONY: help setup gen gen-check lint format test test-fast test-core soak bench demo lock clean
+.PHONY: help setup gen gen-check lint format test test-fast test-core soak bench bench-scripts demo lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,13 @@ soak: setup ## the long tests; MINUTES=n
 
 bench: setup ## measure against limits and peers; writes benchmarks/results/
 	$(PY) -m benchmarks.main
+
+.venv-script-peers/ready: benchmarks/script-peers.txt | $(STAMPS)/deps
+	test -x .venv-script-peers/bin/python || $(PYTHON) -m venv .venv-script-peers
+	-$(BIN)/uv pip install --quiet --python .venv-script-peers/bin/python -r $< && touch $@
+
+bench-scripts: setup .venv-script-peers/ready ## measure scripts, scans and the queue
+	$(PY) -m benchmarks.scripts
 
 demo: setup ## a whole rig in one command
 	$(BIN)/ringdaq demo
