@@ -308,14 +308,6 @@ class InstrumentHost:
         self._wait_settled()
         return self._position()
 
-    def rests_within(self, seconds: float) -> bool:
-        """Wait for rest so long at most; returns whether it rests."""
-        try:
-            self._wait_settled(seconds)
-        except InstrumentTimeoutError:
-            return False
-        return True
-
     def stop(self) -> None:
         """End its motion now, and what waits to move it."""
         self._calmed_at = time.monotonic()

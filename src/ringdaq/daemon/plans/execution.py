@@ -11,7 +11,7 @@ from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.plans.plan import Control, Detector, Flight, Plan, Target
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.workers import Watch, inline
-from ringdaq.errors import MissingCapabilityError
+from ringdaq.errors import InstrumentTimeoutError, MissingCapabilityError
 
 Row = dict[str, Any]
 # Columns with more values than this stay in the stream and are not given back to the script.
@@ -156,7 +156,7 @@ class Execution:
                 min(1.0, abs(row[f"{axis.name}_position"] - flight.start) / length)
             )
             spent = time.monotonic() - began
-            resting = axis.rests_within(max(MIN_WAIT_SECS, flight.period - spent))
+            resting = _rests(axis, max(MIN_WAIT_SECS, flight.period - spent))
         self._record({f"{axis.name}_position": axis.settle()} | self._measure(flight.detectors))
         self._control.report(1.0)
 
@@ -171,3 +171,12 @@ class Execution:
     def _go(self, axis: InstrumentHost, target: float) -> None:
         axis.begin_move(target, asked=self._begun)
         axis.settle()
+
+
+def _rests(axis: InstrumentHost, seconds: float) -> bool:
+    """Wait for rest so long at most; returns whether it rests."""
+    try:
+        axis.perform("wait_settled", [seconds], {})
+    except InstrumentTimeoutError:
+        return False
+    return True
