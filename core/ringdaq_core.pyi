@@ -6,7 +6,7 @@ nanoseconds since the epoch) and a count of bytes are plain ints.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final
 
 from typing_extensions import Buffer, CapsuleType
@@ -24,6 +24,10 @@ __all__ = [
     "InvalidError",
     "ClosedError",
     "RhaiSyntaxError",
+    "Appender",
+    "ArrowArray",
+    "Loan",
+    "Located",
     "Schema",
     "RingWriter",
     "RingReader",
@@ -157,8 +161,17 @@ class RingWriter:
     """The owner of a ring; threads may share it."""
 
     @staticmethod
-    def create(path: str | os.PathLike[str], schema: Schema, capacity_bytes: int) -> RingWriter:
-        """Make a ring where nothing is yet, and its `.wake` file beside it."""
+    def create(
+        path: str | os.PathLike[str],
+        schema: Schema,
+        capacity_bytes: int,
+        period_nanos: int = 0,
+        period_rows: int = 0,
+    ) -> RingWriter:
+        """Make a ring where nothing is yet, and its `.wake` file beside it.
+
+        The period, so many nanoseconds in so many rows, is what `write_block` counts time by.
+        """
 
     @property
     def path(self) -> os.PathLike[str]: ...
@@ -184,8 +197,91 @@ class RingWriter:
         list), and a byte a row that is 1 where the value is missing, or None.
         """
 
+    def write_block(self, first_nanos: int, block: object) -> int | None:
+        """Write samples [rows, channels] as one record; returns its sequence number.
+
+        Nothing is written, and None returned, if the block is not an array of exactly the column's
+        type, or if the ring has no period.
+        """
+
+    def appender(
+        self,
+        rows: int,
+        deadline_nanos: int,
+        anchor_nanos: int,
+        translate: Callable[[Exception], Exception],
+    ) -> Appender:
+        """Let rows wait for each other: for so many, or for the deadline.
+
+        A row's time is the monotonic clock plus the anchor. `translate` makes the exceptions that
+        `append` raises.
+        """
+
+    def flush(self) -> None:
+        """Commit the rows that wait."""
+
+    def loan(self, rows: int) -> Loan:
+        """Room for the next record; nothing else is written until it is committed or given back."""
+
     def close(self) -> None:
         """Tell readers that nothing will follow, and unmap the ring."""
+
+@final
+class Appender:
+    """Appends rows, stamped by the core; several become one record."""
+
+    def append(self, *values: object) -> None: ...
+    def flush(self) -> None:
+        """Commit the rows that wait."""
+
+@final
+class Loan:
+    """Room for a record; a writable buffer of its frame or block until it is committed."""
+
+    def commit(self, first_nanos: int, last_nanos: int, values: tuple[object, ...]) -> int:
+        """Publish it; returns its sequence number. The values are those of the other columns."""
+
+    def give_back(self) -> None:
+        """Forget it, unless it was committed."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Located:
+    """A record in the mapping.
+
+    The message's head in the mapping may change under whoever follows its offsets, and must not be
+    used: `head` copies it.
+    """
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def frame(self) -> tuple[int, int, int, int]:
+        """As in `read`."""
+
+    @property
+    def last_nanos(self) -> int: ...
+    @property
+    def place(self) -> tuple[int, int]:
+        """Offset and length of the payload."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether the record is still there, so that what was seen of it was whole."""
+
+    def head(self) -> bytes:
+        """A verified copy of the head of the record's message."""
+
+    def arrow(self) -> ArrowArray:
+        """The record as an Arrow array; its numbers are not copied."""
+
+@final
+class ArrowArray:
+    """An array of the Arrow C data interface that nobody has taken yet."""
+
+    @property
+    def address(self) -> int: ...
 
 @final
 class RingReader:
@@ -217,12 +313,11 @@ class RingReader:
     def read(self, sequence: int) -> tuple[tuple[int, int, int, int], bytes]:
         """Copy a record, verified: (rows, first time, last time, rows before it), payload."""
 
-    def locate(self, sequence: int) -> tuple[tuple[int, int, int, int], int, int, bytes]:
-        """Find a record in the mapping: its frame as in `read`, offset and length of the payload.
+    def locate(self, sequence: int | None = None) -> Located:
+        """Find a record in the mapping, the newest one if none is named."""
 
-        The last item is a verified copy of the message's head: the head in the mapping may change
-        under whoever follows its offsets, and must not be used.
-        """
+    def intact(self, sequence: int) -> bool:
+        """Whether a record is still there, so that what was seen of it was whole."""
 
     def verify(self, sequence: int) -> None:
         """Raise `OverrunError` if the record may have been overwritten by now."""

@@ -107,6 +107,11 @@ impl Bell for LoomBell {
         }
     }
 
+    fn wake_one(&self) {
+        let _bucket = self.bucket.lock().unwrap();
+        self.sleepers.notify_one();
+    }
+
     fn wake_all(&self) {
         let _bucket = self.bucket.lock().unwrap();
         self.sleepers.notify_all();

@@ -88,12 +88,21 @@ fn allocate(file: &File, len: u64) -> Result<(), RingError> {
     }
 }
 
-/// The coarse monotonic clock, in nanoseconds.
-pub fn coarse_clock_nanos() -> u64 {
+fn clock(id: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` outlives the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+    unsafe { libc::clock_gettime(id, &raw mut now) };
     (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
+/// The coarse monotonic clock, in nanoseconds.
+pub fn coarse_clock_nanos() -> u64 {
+    clock(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// The monotonic clock, in nanoseconds.
+pub fn clock_nanos() -> i64 {
+    clock(libc::CLOCK_MONOTONIC) as i64
 }
 
 /// Sixteen random bytes.
@@ -186,10 +195,22 @@ impl Region {
         self.start.as_ptr()
     }
 
+    /// Bytes where they lie, to be looked at by whoever bears that they may change.
+    pub fn slice(&self, at: usize, len: usize) -> &[u8] {
+        self.check_range(at, len);
+        // SAFETY: in bounds, and mapped as long as `self`. That the writer may change the bytes is
+        // the caller's to bear: no offset is followed through them, and no value is believed before
+        // the reader's check.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), len) }
+    }
+
     /// Bytes that the file has now; fewer than the mapping means that somebody cut it.
     pub fn file_size(&self) -> Result<u64, RingError> {
-        let found = self.file.metadata();
-        found.map(|m| m.len()).map_err(|e| RingError::Io("cannot measure a ring".into(), e))
+        // Asking for the end is the cheapest question that tells the size; nobody reads the file by
+        // its position.
+        // SAFETY: the descriptor is open; the call touches no memory.
+        let end = unsafe { libc::lseek(self.file.as_raw_fd(), 0, libc::SEEK_END) };
+        u64::try_from(end).map_err(|_| RingError::last_os_error("cannot measure a ring"))
     }
 
     /// Refuses to go on if the file was cut: touching the missing bytes would kill the process.
@@ -245,6 +266,12 @@ impl Drop for Region {
 impl Memory for Region {
     fn load(&self, at: usize, order: Ordering) -> u64 {
         self.word(at).load(order)
+    }
+
+    fn touch(&self, at: usize) {
+        self.check_range(at, 1);
+        // SAFETY: in bounds. The value may be anything and is thrown away.
+        unsafe { self.start.as_ptr().add(at).read_volatile() };
     }
 
     fn copy_out(&self, at: usize, into: &mut [u8]) {
@@ -307,6 +334,13 @@ impl WakeFile {
     }
 }
 
+impl WakeFile {
+    fn wake(&self, most: i32) {
+        // SAFETY: the bell is a mapped, aligned word; waking touches no memory.
+        unsafe { libc::syscall(libc::SYS_futex, self.word().as_ptr(), libc::FUTEX_WAKE, most) };
+    }
+}
+
 impl Bell for WakeFile {
     fn word(&self) -> &AtomicU32 {
         self.0.check_range(0, 4);
@@ -332,10 +366,11 @@ impl Bell for WakeFile {
         }
     }
 
+    fn wake_one(&self) {
+        self.wake(1);
+    }
+
     fn wake_all(&self) {
-        // SAFETY: as in `sleep`; waking touches no memory.
-        unsafe {
-            libc::syscall(libc::SYS_futex, self.word().as_ptr(), libc::FUTEX_WAKE, i32::MAX);
-        }
+        self.wake(i32::MAX);
     }
 }

@@ -108,6 +108,11 @@ impl RingWriter {
         &self.constants
     }
 
+    /// The mapping.
+    pub fn region(&self) -> &Arc<Region> {
+        self.writer.memory()
+    }
+
     /// Makes room for a record, at the cost of the oldest ones.
     pub fn reserve(&mut self, payload_len: u64) -> Result<Slot, RingError> {
         self.writer.reserve(payload_len)
@@ -217,6 +222,11 @@ impl RingReader {
         self.reader.memory()
     }
 
+    /// Whether a record is still there, so that what was seen of it was whole.
+    pub fn is_intact(&self, sequence: u64) -> bool {
+        self.reader.is_intact(sequence)
+    }
+
     /// Finds a record and checks its frame.
     pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
         self.region().check_size()?;
@@ -224,6 +234,17 @@ impl RingReader {
             Err(RingError::NotYetWritten { .. }) => self.locate_at_the_end(sequence),
             found => found,
         }
+    }
+
+    /// Finds a record that was located before, when the file had its size.
+    pub fn locate_again(&self, sequence: u64) -> Result<Located, RingError> {
+        self.reader.locate(sequence)
+    }
+
+    /// The bytes of a located record's payload, where they lie. They may change at any moment.
+    pub fn payload(&self, located: &Located) -> &[u8] {
+        let (at, len) = (located.payload_at, located.frame.payload_len as usize);
+        self.region().slice(at, len)
     }
 
     fn locate_at_the_end(&self, sequence: u64) -> Result<Located, RingError> {
@@ -239,6 +260,15 @@ impl RingReader {
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
     pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
         self.reader.copy_payload(located, into);
+    }
+
+    /// Copies the first bytes of a located record's payload; false if it has fewer. Not verified.
+    pub fn copy_start(&self, located: &Located, into: &mut [u8]) -> bool {
+        let fits = into.len() as u64 <= located.frame.payload_len;
+        if fits {
+            self.copy_payload(located, into);
+        }
+        fits
     }
 
     /// Copies the head of a located record's message, verified; the body may be used in place.

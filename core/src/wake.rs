@@ -1,13 +1,19 @@
 //! Sleeping until the writer commits, without polling.
 //!
-//! The bell is the first word of a small file beside the ring, which readers may write. It counts:
-//! odd while somebody may sleep, even otherwise. A waiter makes it odd, looks at the ring once more,
-//! and sleeps while it still has that value. The writer commits, looks at the bell, and only if it is
-//! odd makes it even and calls the system. A killed waiter leaves it odd: one needless call.
+//! The bell is the first word of a small file beside the ring, which readers may write. Its lowest
+//! bit says that somebody may sleep, the next one that a wake-up was handed to one sleeper who is to
+//! pass it on, and the rest counts. A waiter sets the lowest bit, looks at the ring once more, and
+//! sleeps while the word keeps its value. The writer commits, looks at the bell, and only if somebody
+//! may sleep gives it a new value and wakes one sleeper: waking is what costs, and acquisition must
+//! not pay for each of its readers. The sleeper that woke wakes the others.
 //!
-//! A mere flag would not do. Between a waiter's last look and its sleep, the writer may lower the
-//! flag and a second waiter raise it again; the first would then fall asleep on a commit it never
-//! heard of. A count never comes back to the value that the first one waits on.
+//! A killed waiter leaves the lowest bit set: one needless call. One that is killed in the few
+//! instructions between waking and passing on leaves the second bit set: the next reader that comes
+//! by passes the wake-up on, and each sleeper looks for itself after `LONGEST_SLEEP`.
+//!
+//! Mere flags would not do. Between a waiter's last look and its sleep, the writer may lower the flag
+//! and a second waiter raise it again; the first would then fall asleep on a commit it never heard
+//! of. A count never comes back to the value that the first one waits on.
 
 use std::time::Duration;
 
@@ -15,12 +21,20 @@ use crate::memory::Memory;
 use crate::reader::Reader;
 use crate::sync::{AtomicU32, Ordering, fence};
 
+/// Somebody may sleep.
+const ASLEEP: u32 = 1;
+/// Somebody was woken and is to wake the others.
+const PASS_ON: u32 = 2;
+const COUNT: u32 = 4;
+
 /// A word to sleep on.
 pub trait Bell {
-    /// The word: odd while somebody may sleep.
+    /// The word.
     fn word(&self) -> &AtomicU32;
     /// Sleeps while the word has this value, at most for the timeout; may return early.
     fn sleep(&self, value: u32, timeout: Duration);
+    /// Wakes one sleeper.
+    fn wake_one(&self);
     /// Wakes all sleepers.
     fn wake_all(&self);
 }
@@ -30,11 +44,15 @@ pub fn ring_bell<B: Bell>(bell: &B) {
     // SeqCst: puts the commit before the look at the bell in the one order that all threads agree
     // on. The waiter does the same with bell and commit, so at least one of the two sees the other.
     fence(Ordering::SeqCst);
-    // Relaxed: the fence orders it. Only this side makes the word even, so it stays odd until then.
-    if bell.word().load(Ordering::Relaxed) % 2 == 1 {
-        // Relaxed: what waiters read next they acquire from the ring itself.
-        bell.word().fetch_add(1, Ordering::Relaxed);
-        bell.wake_all();
+    // Relaxed: the fence orders it. Only this side clears the bit, so it stays set until then.
+    let value = bell.word().load(Ordering::Relaxed);
+    if value & ASLEEP != 0 {
+        // Relaxed: what waiters read next they acquire from the ring itself. Of what others did to
+        // the word meanwhile, nothing is lost: who set the lowest bit is woken, or finds the word
+        // changed before it sleeps, and whoever was to pass on is replaced by who is woken now.
+        bell.word()
+            .swap((value | ASLEEP | PASS_ON).wrapping_add(COUNT) & !ASLEEP, Ordering::Relaxed);
+        bell.wake_one();
     }
 }
 
@@ -52,12 +70,29 @@ pub fn wait_once<M: Memory, B: Bell>(
         return true;
     }
     // Relaxed: the fence below orders it.
-    let value = bell.word().fetch_or(1, Ordering::Relaxed) | 1;
+    let found = bell.word().fetch_or(ASLEEP, Ordering::Relaxed);
     // SeqCst: see `ring_bell`.
     fence(Ordering::SeqCst);
     if is_due() {
         return true;
     }
-    bell.sleep(value, timeout);
+    if found & PASS_ON != 0 {
+        pass_on(bell);
+        return is_due();
+    }
+    bell.sleep(found | ASLEEP, timeout);
+    pass_on(bell);
     is_due()
+}
+
+/// Wakes the other sleepers, if the writer left that to this one.
+fn pass_on<B: Bell>(bell: &B) {
+    // Relaxed: whoever clears the bit does the waking, and what the woken read next they acquire from
+    // the ring.
+    let word = bell.word();
+    if word.load(Ordering::Relaxed) & PASS_ON != 0
+        && word.fetch_and(!PASS_ON, Ordering::Relaxed) & PASS_ON != 0
+    {
+        bell.wake_all();
+    }
 }

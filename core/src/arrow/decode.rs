@@ -5,9 +5,10 @@
 //! first, and the copy is what is checked and used; only values are ever read in place.
 
 use arrow_buffer::Buffer;
-use arrow_ipc::{MessageHeader, MetadataVersion, RecordBatch, root_as_message};
+use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 
 use super::schema::{Column, ColumnKind, Schema};
+use super::template::Numbers;
 use super::{CONTINUATION, PREFIX};
 use crate::error::RingError;
 
@@ -91,18 +92,40 @@ impl Batch {
         if batch.compression().is_some() {
             return Err(damaged("it is compressed"));
         }
-        let body_len = usize::try_from(message.bodyLength()).map_err(damaged)?;
+        let numbers = Numbers {
+            rows: batch.length(),
+            body: message.bodyLength(),
+            nodes: batch.nodes().ok_or_else(|| damaged("no nodes"))?.bytes(),
+            buffers: batch.buffers().ok_or_else(|| damaged("no buffers"))?.bytes(),
+        };
+        Self::from_numbers(schema, &numbers, body_at, payload)
+    }
+
+    /// The same from a message's numbers; the body begins at `body_at` of the payload.
+    pub fn from_numbers(
+        schema: &Schema,
+        numbers: &Numbers<'_>,
+        body_at: usize,
+        payload: &[u8],
+    ) -> Result<Self, RingError> {
+        let body_len = usize::try_from(numbers.body).map_err(damaged)?;
         let end = body_at.checked_add(body_len).filter(|end| *end <= payload.len());
         let body =
             Place { at: body_at, len: end.ok_or_else(|| damaged("its body is cut"))? - body_at };
-        Walk::new(&batch, payload, body)?.columns(schema)
+        Walk::new(numbers, payload, body)?.columns(schema)
     }
+}
+
+/// One of the pairs of numbers that nodes and buffers are.
+fn pair(bytes: &[u8], index: usize) -> Option<(i64, i64)> {
+    let pair = bytes.get(16 * index..)?.first_chunk::<16>()?;
+    let number = |at: usize| i64::from_le_bytes(std::array::from_fn(|i| pair[at + i]));
+    Some((number(0), number(8)))
 }
 
 /// Goes through nodes and buffers in the order of the schema.
 struct Walk<'a> {
-    nodes: Vec<(i64, i64)>,
-    buffers: Vec<(i64, i64)>,
+    numbers: Numbers<'a>,
     payload: &'a [u8],
     body: Place,
     rows: u64,
@@ -111,25 +134,17 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(batch: &RecordBatch<'_>, payload: &'a [u8], body: Place) -> Result<Self, RingError> {
-        let nodes = batch.nodes().ok_or_else(|| damaged("no nodes"))?;
-        let buffers = batch.buffers().ok_or_else(|| damaged("no buffers"))?;
-        let rows = u64::try_from(batch.length()).map_err(damaged)?;
-        Ok(Self {
-            nodes: nodes.iter().map(|n| (n.length(), n.null_count())).collect(),
-            buffers: buffers.iter().map(|b| (b.offset(), b.length())).collect(),
-            payload,
-            body,
-            rows,
-            node: 0,
-            buffer: 0,
-        })
+    fn new(numbers: &Numbers<'a>, payload: &'a [u8], body: Place) -> Result<Self, RingError> {
+        let rows = u64::try_from(numbers.rows).map_err(damaged)?;
+        Ok(Self { numbers: *numbers, payload, body, rows, node: 0, buffer: 0 })
     }
 
     fn columns(mut self, schema: &Schema) -> Result<Batch, RingError> {
         let columns = schema.columns().iter().map(|column| self.column(column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        if self.node != self.nodes.len() || self.buffer != self.buffers.len() {
+        if self.node * 16 != self.numbers.nodes.len()
+            || self.buffer * 16 != self.numbers.buffers.len()
+        {
             return Err(damaged("it has more columns than the schema"));
         }
         Ok(Batch { rows: self.rows, columns })
@@ -154,7 +169,8 @@ impl<'a> Walk<'a> {
     }
 
     fn next_node(&mut self, rows: u64) -> Result<u64, RingError> {
-        let node = self.nodes.get(self.node).ok_or_else(|| damaged("a node is missing"))?;
+        let node = pair(self.numbers.nodes, self.node);
+        let node = node.ok_or_else(|| damaged("a node is missing"))?;
         self.node += 1;
         let (length, nulls) = (u64::try_from(node.0), u64::try_from(node.1));
         match (length, nulls) {
@@ -166,7 +182,8 @@ impl<'a> Walk<'a> {
     }
 
     fn next_buffer(&mut self) -> Result<Place, RingError> {
-        let buffer = self.buffers.get(self.buffer).ok_or_else(|| damaged("a buffer is missing"))?;
+        let buffer = pair(self.numbers.buffers, self.buffer);
+        let buffer = buffer.ok_or_else(|| damaged("a buffer is missing"))?;
         self.buffer += 1;
         let at = usize::try_from(buffer.0).map_err(damaged)?;
         let len = usize::try_from(buffer.1).map_err(damaged)?;

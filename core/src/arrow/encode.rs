@@ -5,6 +5,10 @@ use super::template::Template;
 use crate::error::RingError;
 use crate::layout::ALIGNMENT;
 use crate::ring::RingWriter;
+use crate::writer::Slot;
+
+/// What an older record left behind must not show.
+const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
 
 /// One column of a record, as bytes in Arrow's form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +44,11 @@ impl<'a> ColumnData<'a> {
         }
     }
 
+    fn shape(&self, kind: ColumnKind) -> Shape {
+        let (buffers, count) = self.buffers(kind);
+        Shape { nulls: self.nulls, lengths: buffers.map(<[u8]>::len), count }
+    }
+
     fn check(&self, kind: ColumnKind, nullable: bool, rows: u64) -> Result<(), RingError> {
         let wanted = match kind {
             ColumnKind::Bool => Some(bits(rows)),
@@ -69,6 +78,42 @@ impl<'a> ColumnData<'a> {
     }
 }
 
+/// How many bytes each buffer of a column has.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    nulls: u64,
+    lengths: [usize; 3],
+    count: usize,
+}
+
+impl Shape {
+    /// Of rows of fixed width without missing values; `None` for text.
+    fn full(kind: ColumnKind, rows: u64) -> Option<Self> {
+        let data = match kind {
+            ColumnKind::Text => return None,
+            ColumnKind::Bool => usize::try_from(bits(rows)).ok()?,
+            other => other.row_bytes()?.checked_mul(usize::try_from(rows).ok()?)?,
+        };
+        Some(match kind {
+            ColumnKind::List(..) => Self { nulls: 0, lengths: [0, 0, data], count: 3 },
+            _ => Self { nulls: 0, lengths: [0, data, 0], count: 2 },
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        self.lengths[self.count - 1]
+    }
+}
+
+/// Room for a record in the ring, to be filled in place.
+#[derive(Debug)]
+pub struct Open {
+    /// The record's room.
+    pub slot: Slot,
+    /// Where each column's values go in the payload, and how many bytes they are.
+    pub places: Vec<(usize, usize)>,
+}
+
 /// Writes records of one schema.
 #[derive(Debug)]
 pub struct Encoder {
@@ -89,9 +134,7 @@ impl Encoder {
     /// An encoder for a schema.
     pub fn new(schema: &Schema) -> Result<Self, RingError> {
         let kinds: Vec<_> = schema.columns().iter().map(|c| (c.kind, c.nullable)).collect();
-        let parts = kinds.iter().map(|(kind, _)| kind.message_parts());
-        let (nodes, buffers) = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        let template = Template::new(nodes, buffers)?;
+        let template = Template::of(schema)?;
         let mut encoder = Self { kinds, template, row: RowImage::default() };
         encoder.row = encoder.row_image();
         Ok(encoder)
@@ -130,19 +173,28 @@ impl Encoder {
             let (wanted, found) = (self.kinds.len(), columns.len());
             return Err(RingError::Invalid(format!("{wanted} columns are needed; found {found}")));
         }
-        for ((kind, nullable), column) in self.kinds.iter().zip(columns) {
-            column.check(*kind, *nullable, rows)?;
+        self.write_each(ring, rows, span, |index| columns[index])
+    }
+
+    /// Writes a record whose columns are asked for one by one, so that nobody needs a list of them.
+    pub fn write_each<'a>(
+        &mut self,
+        ring: &mut RingWriter,
+        rows: u64,
+        span: (i64, i64),
+        column: impl Fn(usize) -> ColumnData<'a>,
+    ) -> Result<u64, RingError> {
+        for (index, (kind, nullable)) in self.kinds.iter().enumerate() {
+            column(index).check(*kind, *nullable, rows)?;
         }
-        let body = self.patch(rows, columns);
+        let body = self.patch(rows, |index, kind| column(index).shape(kind));
         let slot = ring.reserve((self.template.len() + body) as u64)?;
         ring.fill(&slot, 0, self.template.bytes())?;
         let mut at = self.template.len();
-        for ((kind, _), column) in self.kinds.iter().zip(columns) {
-            let (buffers, count) = column.buffers(*kind);
+        for (index, (kind, _)) in self.kinds.iter().enumerate() {
+            let (buffers, count) = column(index).buffers(*kind);
             for buffer in &buffers[..count] {
                 ring.fill(&slot, at, buffer)?;
-                // What an older record left behind must not show.
-                const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
                 let padding = pad(buffer.len()) - buffer.len();
                 ring.fill(&slot, at + buffer.len(), &ZEROS[..padding])?;
                 at += pad(buffer.len());
@@ -151,18 +203,40 @@ impl Encoder {
         Ok(ring.commit(slot, span.0, span.1, rows))
     }
 
+    /// Makes room for a record whose values somebody else fills in before it is committed.
+    ///
+    /// No value may be missing, and columns of text are refused.
+    pub fn open(&mut self, ring: &mut RingWriter, rows: u64) -> Result<Open, RingError> {
+        let shapes = self.kinds.iter().map(|(kind, _)| Shape::full(*kind, rows));
+        let shapes = shapes.collect::<Option<Vec<_>>>().ok_or_else(|| {
+            RingError::Invalid("only rows of fixed width can be filled in place".into())
+        })?;
+        let body = self.patch(rows, |index, _| shapes[index]);
+        let slot = ring.reserve((self.template.len() + body) as u64)?;
+        ring.fill(&slot, 0, self.template.bytes())?;
+        let mut at = self.template.len();
+        let mut places = Vec::with_capacity(shapes.len());
+        for shape in &shapes {
+            let len = shape.data_len();
+            places.push((at, len));
+            ring.fill(&slot, at + len, &ZEROS[..pad(len) - len])?;
+            at += pad(len);
+        }
+        Ok(Open { slot, places })
+    }
+
     /// Patches the template for a record, and returns the length of its body.
-    fn patch(&mut self, rows: u64, columns: &[ColumnData<'_>]) -> usize {
+    fn patch(&mut self, rows: u64, shape: impl Fn(usize, ColumnKind) -> Shape) -> usize {
         let (mut node, mut buffer, mut body) = (0, 0, 0);
-        for ((kind, _), column) in self.kinds.iter().zip(columns) {
-            self.template.set_node(node, rows, column.nulls);
+        for (index, (kind, _)) in self.kinds.iter().enumerate() {
+            let shape = shape(index, *kind);
+            self.template.set_node(node, rows, shape.nulls);
             if let ColumnKind::List(_, len) = kind {
                 self.template.set_node(node + 1, rows * *len as u64, 0);
             }
-            let (buffers, count) = column.buffers(*kind);
-            for bytes in &buffers[..count] {
-                self.template.set_buffer(buffer, body as u64, bytes.len() as u64);
-                body += pad(bytes.len());
+            for len in &shape.lengths[..shape.count] {
+                self.template.set_buffer(buffer, body as u64, *len as u64);
+                body += pad(*len);
                 buffer += 1;
             }
             node += kind.message_parts().0;
@@ -181,12 +255,8 @@ impl Encoder {
         let Some(widths) = widths else {
             return RowImage::default();
         };
-        let zeros = vec![0; widths.iter().copied().max().unwrap_or(0)];
-        let columns: Vec<_> = widths
-            .iter()
-            .map(|width| ColumnData { data: &zeros[..*width], ..ColumnData::default() })
-            .collect();
-        let body = self.patch(1, &columns);
+        let shape = |index: usize, _| Shape { nulls: 0, lengths: [0, widths[index], 0], count: 2 };
+        let body = self.patch(1, shape);
         let mut bytes = self.template.bytes().to_vec();
         bytes.resize(self.template.len() + body, 0);
         let mut at = self.template.len();

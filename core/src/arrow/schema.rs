@@ -25,17 +25,17 @@ pub enum Primitive {
     Float64,
 }
 
-const PRIMITIVES: [(Primitive, &str, DataType, usize); 10] = [
-    (Primitive::Int8, "int8", DataType::Int8, 1),
-    (Primitive::Int16, "int16", DataType::Int16, 2),
-    (Primitive::Int32, "int32", DataType::Int32, 4),
-    (Primitive::Int64, "int64", DataType::Int64, 8),
-    (Primitive::Uint8, "uint8", DataType::UInt8, 1),
-    (Primitive::Uint16, "uint16", DataType::UInt16, 2),
-    (Primitive::Uint32, "uint32", DataType::UInt32, 4),
-    (Primitive::Uint64, "uint64", DataType::UInt64, 8),
-    (Primitive::Float32, "float32", DataType::Float32, 4),
-    (Primitive::Float64, "float64", DataType::Float64, 8),
+const PRIMITIVES: [(Primitive, &str, DataType); 10] = [
+    (Primitive::Int8, "int8", DataType::Int8),
+    (Primitive::Int16, "int16", DataType::Int16),
+    (Primitive::Int32, "int32", DataType::Int32),
+    (Primitive::Int64, "int64", DataType::Int64),
+    (Primitive::Uint8, "uint8", DataType::UInt8),
+    (Primitive::Uint16, "uint16", DataType::UInt16),
+    (Primitive::Uint32, "uint32", DataType::UInt32),
+    (Primitive::Uint64, "uint64", DataType::UInt64),
+    (Primitive::Float32, "float32", DataType::Float32),
+    (Primitive::Float64, "float64", DataType::Float64),
 ];
 
 impl Primitive {
@@ -51,7 +51,12 @@ impl Primitive {
 
     /// Bytes of one number.
     pub fn width(self) -> usize {
-        PRIMITIVES[self as usize].3
+        match self {
+            Self::Int8 | Self::Uint8 => 1,
+            Self::Int16 | Self::Uint16 => 2,
+            Self::Int32 | Self::Uint32 | Self::Float32 => 4,
+            Self::Int64 | Self::Uint64 | Self::Float64 => 8,
+        }
     }
 
     fn data_type(self) -> DataType {
@@ -135,6 +140,12 @@ impl ColumnKind {
             Self::Text => (1, 3),
             Self::Time | Self::Number(_) | Self::Bool => (1, 2),
         }
+    }
+
+    /// Nodes and buffers of all columns in a record-batch message.
+    pub(super) fn parts_of(kinds: impl Iterator<Item = Self>) -> (usize, usize) {
+        let parts = kinds.map(Self::message_parts);
+        parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
 
     /// Bytes of one row's value; `None` where that varies or is less than a byte.

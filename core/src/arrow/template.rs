@@ -9,6 +9,7 @@ use arrow_ipc::{
 };
 use flatbuffers::{FlatBufferBuilder, Table};
 
+use super::schema::{ColumnKind, Schema};
 use super::{CONTINUATION, PREFIX};
 use crate::error::RingError;
 use crate::layout::ALIGNMENT;
@@ -21,6 +22,23 @@ pub struct Template {
     body_at: usize,
     nodes_at: usize,
     buffers_at: usize,
+    nodes: usize,
+    buffers: usize,
+    /// What lies between the numbers, from and to.
+    fixed: Vec<(usize, usize)>,
+}
+
+/// The numbers of a message that is otherwise the template.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers<'a> {
+    /// Rows.
+    pub rows: i64,
+    /// Bytes of the body.
+    pub body: i64,
+    /// Length and missing values of each node, i64.
+    pub nodes: &'a [u8],
+    /// Offset and length of each buffer, i64.
+    pub buffers: &'a [u8],
 }
 
 fn build(nodes: usize, buffers: usize) -> Vec<u8> {
@@ -52,6 +70,12 @@ fn damaged<E: std::fmt::Display>(error: E) -> RingError {
 }
 
 impl Template {
+    /// The template for the records of a schema.
+    pub fn of(schema: &Schema) -> Result<Self, RingError> {
+        let (nodes, buffers) = ColumnKind::parts_of(schema.columns().iter().map(|c| c.kind));
+        Self::new(nodes, buffers)
+    }
+
     /// The template for so many nodes and buffers.
     pub fn new(nodes: usize, buffers: usize) -> Result<Self, RingError> {
         let flatbuffer = build(nodes, buffers);
@@ -72,12 +96,39 @@ impl Template {
         bytes.extend_from_slice(&((padded - PREFIX) as u32).to_le_bytes());
         bytes.extend_from_slice(&flatbuffer);
         bytes.resize(padded, 0);
-        Ok(Self { bytes, rows_at, body_at, nodes_at, buffers_at })
+        let mut numbers =
+            [(rows_at, 8), (body_at, 8), (nodes_at, 16 * nodes), (buffers_at, 16 * buffers)];
+        numbers.sort_unstable();
+        let mut fixed = Vec::with_capacity(numbers.len() + 1);
+        let mut from = 0;
+        for (at, len) in numbers {
+            fixed.push((from, at));
+            from = at + len;
+        }
+        fixed.push((from, bytes.len()));
+        Ok(Self { bytes, rows_at, body_at, nodes_at, buffers_at, nodes, buffers, fixed })
     }
 
     /// The metadata as patched last.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The numbers of a message's head that differs from this one in nothing else.
+    ///
+    /// Such a head needs no other check of its structure.
+    pub fn numbers<'a>(&self, head: &'a [u8]) -> Option<Numbers<'a>> {
+        let same = |(from, to): &(usize, usize)| head[*from..*to] == self.bytes[*from..*to];
+        if head.len() != self.bytes.len() || !self.fixed.iter().all(same) {
+            return None;
+        }
+        let number = |at: usize| i64::from_le_bytes(std::array::from_fn(|i| head[at + i]));
+        Some(Numbers {
+            rows: number(self.rows_at),
+            body: number(self.body_at),
+            nodes: &head[self.nodes_at..][..16 * self.nodes],
+            buffers: &head[self.buffers_at..][..16 * self.buffers],
+        })
     }
 
     /// Bytes of the metadata, a multiple of 64.

@@ -168,3 +168,30 @@ pub fn put_value(kind: ColumnKind, value: &Bound<'_, PyAny>, place: &mut [u8]) -
     }
     Ok(())
 }
+
+fn format_of(primitive: Primitive) -> &'static [&'static str] {
+    match primitive {
+        Primitive::Int8 => &["b"],
+        Primitive::Int16 => &["h"],
+        Primitive::Int32 => &["i"],
+        Primitive::Int64 => &["l", "q"],
+        Primitive::Uint8 => &["B"],
+        Primitive::Uint16 => &["H"],
+        Primitive::Uint32 => &["I"],
+        Primitive::Uint64 => &["L", "Q"],
+        Primitive::Float32 => &["f"],
+        Primitive::Float64 => &["d"],
+    }
+}
+
+/// Whether an array is exactly a block of such a column: type, shape and order.
+pub fn is_block(buffer: &PyUntypedBuffer, kind: ColumnKind) -> bool {
+    let ColumnKind::List(primitive, len) = kind else {
+        return false;
+    };
+    let format = buffer.format().to_str().unwrap_or_default();
+    buffer.is_c_contiguous()
+        && buffer.item_size() == primitive.width()
+        && format_of(primitive).contains(&format)
+        && matches!(buffer.shape(), [rows, width] if *rows > 0 && *width == len)
+}

@@ -3,14 +3,17 @@
 //! The second of the two places with `unsafe`.
 #![allow(unsafe_code, missing_debug_implementations, reason = "Python has its own repr")]
 
+mod appender;
 mod columns;
 mod errors;
 mod exhaustion;
 mod export;
+mod loan;
 mod mapping;
 mod reader;
 mod rhai;
 mod schema;
+mod shared;
 mod writer;
 
 use std::path::PathBuf;
@@ -34,6 +37,10 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<schema::PySchema>()?;
     module.add_class::<writer::PyRingWriter>()?;
     module.add_class::<reader::PyRingReader>()?;
+    module.add_class::<reader::PyArrowArray>()?;
+    module.add_class::<reader::PyLocated>()?;
+    module.add_class::<appender::PyAppender>()?;
+    module.add_class::<loan::PyLoan>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;
     module.add("HEADER_SIZE", crate::layout::HEADER_SIZE)

@@ -1,5 +1,6 @@
 //! The reader.
 
+use std::cell::UnsafeCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,21 +10,44 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
 use super::LONG_COPY;
+use super::errors::CorruptError;
 use super::mapping::PyMapping;
+use crate::arrow::{Batch, Schema, Template, cdata};
 use crate::frame::Frame;
 use crate::reader::Located;
 use crate::ring::RingReader;
 
 /// Rows, first and last time, rows before.
 type PlainFrame = (u64, i64, i64, u64);
-/// The frame, offset and length of the payload, and a copy of its message's head.
-type PlainLocated<'py> = (PlainFrame, usize, u64, Bound<'py, PyBytes>);
 /// Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity.
 type PlainStatistics = (u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
 /// A reader of one ring; threads may share it.
 #[pyclass(name = "RingReader", module = "ringdaq_core", frozen)]
-pub struct PyRingReader(RingReader);
+pub struct PyRingReader {
+    ring: RingReader,
+    /// What heads of records look like, if the schema is one of ours.
+    format: Option<(Schema, Template)>,
+}
+
+/// A head of at most so many bytes is looked at without a copy on the heap.
+const SHORT_HEAD: usize = 1 << 10;
+
+impl PyRingReader {
+    /// Finds the columns of a located record, by a copy of its head.
+    fn parse(&self, schema: &Schema, template: &Template, located: &Located) -> PyResult<Batch> {
+        let mut short = [0; SHORT_HEAD];
+        let payload = self.ring.payload(located);
+        if let Some(head) = short.get_mut(..template.len())
+            && self.ring.copy_start(located, head)
+            && let Some(numbers) = template.numbers(head)
+        {
+            return Ok(Batch::from_numbers(schema, &numbers, template.len(), payload)?);
+        }
+        let head = self.ring.message_head(located)?;
+        Ok(Batch::parse_with(schema, &head, payload)?)
+    }
+}
 
 fn plain(frame: &Frame) -> PlainFrame {
     (frame.rows, frame.first_nanos, frame.last_nanos, frame.first_row)
@@ -55,45 +79,121 @@ fn copied<'py>(
     Ok(object)
 }
 
+/// An Arrow array that nobody has taken yet.
+#[pyclass(name = "ArrowArray", module = "ringdaq_core", frozen)]
+pub struct PyArrowArray(Box<UnsafeCell<cdata::ArrowArray>>);
+
+// SAFETY: only the pointer is handed out; whoever takes the array moves it away, under the
+// interpreter's lock, and what it refers to is reached through it alone.
+unsafe impl Send for PyArrowArray {}
+// SAFETY: as above.
+unsafe impl Sync for PyArrowArray {}
+
+#[pymethods]
+impl PyArrowArray {
+    #[getter]
+    fn address(&self) -> usize {
+        self.0.get().addr()
+    }
+}
+
+/// A record in the mapping.
+#[pyclass(name = "Located", module = "ringdaq_core", frozen)]
+pub struct PyLocated {
+    reader: Py<PyRingReader>,
+    located: Located,
+}
+
+#[pymethods]
+impl PyLocated {
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.located.frame.sequence
+    }
+
+    #[getter]
+    fn frame(&self) -> PlainFrame {
+        plain(&self.located.frame)
+    }
+
+    #[getter]
+    fn last_nanos(&self) -> i64 {
+        self.located.frame.last_nanos
+    }
+
+    #[getter]
+    fn place(&self) -> (usize, u64) {
+        (self.located.payload_at, self.located.frame.payload_len)
+    }
+
+    #[getter]
+    fn intact(&self) -> bool {
+        self.reader.get().ring.is_intact(self.located.frame.sequence)
+    }
+
+    fn head<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.reader.get().ring.message_head(&self.located)?))
+    }
+
+    fn arrow(&self) -> PyResult<PyArrowArray> {
+        let (reader, located) = (self.reader.get(), &self.located);
+        let Some((schema, template)) = &reader.format else {
+            return Err(CorruptError::new_err("the ring's schema cannot be read"));
+        };
+        let batch = reader.parse(schema, template, located)?;
+        if batch.rows != located.frame.rows {
+            let text = format!("it should have {} rows; found {}", located.frame.rows, batch.rows);
+            return Err(CorruptError::new_err(text));
+        }
+        let array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
+        // What was checked and then copied is the same only if the record was there all along.
+        reader.ring.verify(located)?;
+        Ok(PyArrowArray(Box::new(UnsafeCell::new(array))))
+    }
+}
+
 #[pymethods]
 impl PyRingReader {
     #[staticmethod]
     fn open(path: PathBuf) -> PyResult<Self> {
-        Ok(Self(RingReader::open(&path)?))
+        let ring = RingReader::open(&path)?;
+        let schema = Schema::from_message(ring.schema()).ok();
+        let format = schema.and_then(|schema| Some((Template::of(&schema).ok()?, schema)));
+        Ok(Self { ring, format: format.map(|(template, schema)| (schema, template)) })
     }
 
     #[getter]
     fn path(&self) -> PathBuf {
-        self.0.path().to_owned()
+        self.ring.path().to_owned()
     }
 
     #[getter]
     fn generation(&self) -> String {
-        self.0.constants().generation.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.ring.constants().generation.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[getter]
     fn schema<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.schema())
+        PyBytes::new(py, self.ring.schema())
     }
 
     #[getter]
     fn next_sequence(&self) -> u64 {
-        self.0.next_sequence()
+        self.ring.next_sequence()
     }
 
     #[getter]
     fn oldest_sequence(&self) -> u64 {
-        self.0.oldest_sequence()
+        self.ring.oldest_sequence()
     }
 
     #[getter]
     fn writer_alive(&self) -> bool {
-        self.0.writer_alive()
+        self.ring.writer_alive()
     }
 
     fn mapping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
-        let mapping = Bound::new(py, PyMapping(Arc::clone(self.0.region())))?;
+        let mapping = Bound::new(py, PyMapping(Arc::clone(self.ring.region())))?;
         PyMemoryView::from(&mapping)
     }
 
@@ -102,25 +202,31 @@ impl PyRingReader {
         py: Python<'py>,
         sequence: u64,
     ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
-        let located = self.0.locate(sequence)?;
-        let payload = copied(py, &self.0, &located)?;
-        self.0.verify(&located)?;
+        let located = self.ring.locate(sequence)?;
+        let payload = copied(py, &self.ring, &located)?;
+        self.ring.verify(&located)?;
         Ok((plain(&located.frame), payload))
     }
 
-    fn locate<'py>(&self, py: Python<'py>, sequence: u64) -> PyResult<PlainLocated<'py>> {
-        let located = self.0.locate(sequence)?;
-        let head = PyBytes::new(py, &self.0.message_head(&located)?);
-        Ok((plain(&located.frame), located.payload_at, located.frame.payload_len, head))
+    #[pyo3(signature = (sequence = None))]
+    fn locate(slf: Bound<'_, Self>, sequence: Option<u64>) -> PyResult<PyLocated> {
+        let ring = &slf.get().ring;
+        let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
+        let located = ring.locate(sequence)?;
+        Ok(PyLocated { reader: slf.unbind(), located })
+    }
+
+    fn intact(&self, sequence: u64) -> bool {
+        self.ring.is_intact(sequence)
     }
 
     fn verify(&self, sequence: u64) -> PyResult<()> {
-        self.0.locate(sequence)?;
+        self.ring.locate(sequence)?;
         Ok(())
     }
 
     fn find(&self, time_nanos: i64) -> PyResult<u64> {
-        Ok(self.0.find(time_nanos)?)
+        Ok(self.ring.find(time_nanos)?)
     }
 
     fn wait(&self, py: Python<'_>, sequence: u64, timeout_secs: f64) -> PyResult<bool> {
@@ -128,7 +234,7 @@ impl PyRingReader {
         let begun = Instant::now();
         loop {
             let left = timeout.saturating_sub(begun.elapsed());
-            if py.detach(|| self.0.wait_slice(sequence, left))? {
+            if py.detach(|| self.ring.wait_slice(sequence, left))? {
                 return Ok(true);
             }
             py.check_signals()?;
@@ -139,8 +245,8 @@ impl PyRingReader {
     }
 
     fn statistics(&self) -> PyResult<PlainStatistics> {
-        let s = self.0.statistics()?;
-        let (alive, capacity) = (self.0.writer_alive(), self.0.constants().geometry.capacity);
+        let s = self.ring.statistics()?;
+        let (alive, capacity) = (self.ring.writer_alive(), self.ring.constants().geometry.capacity);
         Ok((
             s.next_sequence,
             s.oldest_sequence,

@@ -1,87 +1,36 @@
 //! The writer.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::{PyList, PyTuple};
 
 use super::LONG_COPY;
-use super::columns::{OwnedColumn, put_value};
-use super::errors::{ClosedError, InvalidError};
+use super::appender::PyAppender;
+use super::columns::{OwnedColumn, bytes_of, is_block};
+use super::errors::InvalidError;
+use super::loan::PyLoan;
 use super::schema::PySchema;
-use crate::arrow::{Column, ColumnData, Encoder, Schema};
-use crate::error::RingError;
+use super::shared::{Inner, Pending, Shared, blame, closed};
+use crate::arrow::{ColumnData, Encoder, RowBatch, Schema};
+use crate::layout::record_len;
+use crate::region::clock_nanos;
 use crate::ring::RingWriter;
 
 /// The owner of a ring; threads may share it.
 #[pyclass(name = "RingWriter", module = "ringdaq_core", frozen)]
 pub struct PyRingWriter {
-    inner: Mutex<Inner>,
+    shared: Arc<Shared>,
     schema: Arc<Schema>,
     path: PathBuf,
     generation: String,
-}
-
-struct Inner {
-    /// `None` once closed.
-    ring: Option<RingWriter>,
-    encoder: Encoder,
-}
-
-fn closed() -> PyErr {
-    ClosedError::new_err("this side has closed the stream")
-}
-
-/// Says which column a value was meant for.
-fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
-    let text = error.value(py).to_string();
-    InvalidError::new_err(format!("channel {:?}: {text}", column.name))
-}
-
-impl Inner {
-    fn write(
-        &mut self,
-        rows: u64,
-        span: (i64, i64),
-        columns: &[ColumnData<'_>],
-    ) -> Result<Option<u64>, RingError> {
-        match &mut self.ring {
-            Some(ring) => self.encoder.write(ring, rows, span, columns).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Fills the row image; false if a value is missing or rows vary in size.
-    fn fill_row(
-        &mut self,
-        schema: &Schema,
-        time_nanos: i64,
-        values: &Bound<'_, PyTuple>,
-    ) -> PyResult<bool> {
-        let (places, image) = self.encoder.row_parts();
-        let Some((time_at, places)) = places.split_first() else {
-            return Ok(false);
-        };
-        image[*time_at..*time_at + 8].copy_from_slice(&time_nanos.to_le_bytes());
-        let columns = &schema.columns()[1..];
-        for ((column, place), value) in columns.iter().zip(places).zip(values.iter_borrowed()) {
-            if value.is_none() {
-                return Ok(false);
-            }
-            put_value(column.kind, &value, &mut image[*place..])
-                .map_err(|e| blame(values.py(), column, &e))?;
-        }
-        Ok(true)
-    }
+    /// So many nanoseconds in so many rows; (0, 0) if there is no such rate.
+    period: (i64, i64),
 }
 
 impl PyRingWriter {
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Inner> {
-        self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn write_columns(
         &self,
         py: Python<'_>,
@@ -90,18 +39,24 @@ impl PyRingWriter {
         columns: &[OwnedColumn],
     ) -> PyResult<u64> {
         let data = columns.iter().map(OwnedColumn::data).collect::<PyResult<Vec<_>>>()?;
-        let written = if data.iter().map(|c| c.data.len()).sum::<usize>() > LONG_COPY {
-            py.detach(|| {
-                let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-                inner.write(rows, span, &data)
-            })
-        } else {
-            self.lock(py).write(rows, span, &data)
-        };
-        written?.ok_or_else(closed)
+        self.write_data(py, rows, span, &data)
     }
 
-    fn append_slowly(
+    fn write_data(
+        &self,
+        py: Python<'_>,
+        rows: u64,
+        span: (i64, i64),
+        data: &[ColumnData<'_>],
+    ) -> PyResult<u64> {
+        if data.iter().map(|c| c.data.len()).sum::<usize>() > LONG_COPY {
+            py.detach(|| self.shared.lock_detached().write(rows, span, data))
+        } else {
+            self.shared.lock(py).write(rows, span, data)
+        }
+    }
+
+    pub fn append_slowly(
         &self,
         py: Python<'_>,
         time: i64,
@@ -115,19 +70,61 @@ impl PyRingWriter {
         }
         self.write_columns(py, 1, (time, time), &columns)
     }
+
+    /// Lets rows wait for each other from now on.
+    fn start_batching(&self, py: Python<'_>, rows: usize, deadline_nanos: i64) -> PyResult<()> {
+        let mut inner = self.shared.lock(py);
+        let capacity = inner.ring.as_ref().ok_or_else(closed)?.constants().geometry.capacity;
+        // Before room is made: each row has a time of 8 bytes.
+        record_len((rows as u64).saturating_mul(8), capacity)?;
+        let Some(batch) = RowBatch::new(&self.schema, rows) else {
+            return Ok(());
+        };
+        record_len(batch.bytes() + inner.encoder.smallest_payload(), capacity)?;
+        if inner.pending.is_some() {
+            return Err(InvalidError::new_err("this stream has an appender already"));
+        }
+        let committed_nanos = clock_nanos() - deadline_nanos;
+        inner.pending =
+            Some(Pending { rows: batch, deadline_nanos, committed_nanos, armed: false });
+        drop(inner);
+        let shared = Arc::clone(&self.shared);
+        let named = std::thread::Builder::new().name("ring-flusher".into());
+        named.spawn(move || shared.flush_in_time())?;
+        Ok(())
+    }
+
+    fn end(&self, inner: &mut Inner) {
+        let flushed = inner.flush();
+        if let Some(mut ring) = inner.ring.take() {
+            ring.close();
+        }
+        self.shared.flusher.notify_all();
+        // The rows fit: the appender was refused otherwise.
+        debug_assert!(flushed.is_ok());
+    }
 }
 
 #[pymethods]
 impl PyRingWriter {
     #[staticmethod]
-    fn create(path: PathBuf, schema: &PySchema, capacity_bytes: u64) -> PyResult<Self> {
+    #[pyo3(signature = (path, schema, capacity_bytes, period_nanos = 0, period_rows = 0))]
+    fn create(
+        path: PathBuf,
+        schema: &PySchema,
+        capacity_bytes: u64,
+        period_nanos: i64,
+        period_rows: i64,
+    ) -> PyResult<Self> {
         let encoder = Encoder::new(&schema.0)?;
         let smallest = encoder.smallest_payload();
         let ring = RingWriter::create(&path, schema.0.message(), capacity_bytes, smallest)?;
         let generation = ring.constants().generation;
         let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
-        let inner = Mutex::new(Inner { ring: Some(ring), encoder });
-        Ok(Self { inner, schema: Arc::clone(&schema.0), path, generation })
+        let inner = Inner { ring: Some(ring), encoder, pending: None, loaned: false };
+        let shared = Arc::new(Shared { inner: Mutex::new(inner), flusher: Condvar::new() });
+        let (schema, period) = (Arc::clone(&schema.0), (period_nanos, period_rows));
+        Ok(Self { shared, schema, path, generation, period })
     }
 
     #[getter]
@@ -151,10 +148,9 @@ impl PyRingWriter {
             let text = format!("a row needs {wanted} values; found {found}");
             return Err(InvalidError::new_err(text));
         }
-        let mut inner = self.lock(py);
+        let mut inner = self.shared.lock(py);
         if inner.fill_row(&self.schema, time_nanos, values)? {
-            let Inner { ring, encoder } = &mut *inner;
-            let ring = ring.as_mut().ok_or_else(closed)?;
+            let (ring, encoder) = inner.ready()?;
             return Ok(encoder.write_row(ring, time_nanos)?);
         }
         drop(inner);
@@ -178,14 +174,67 @@ impl PyRingWriter {
         self.write_columns(py, rows, (first_nanos, last_nanos), &taken)
     }
 
+    fn write_block(
+        &self,
+        py: Python<'_>,
+        first_nanos: i64,
+        block: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<u64>> {
+        let Ok(buffer) = PyUntypedBuffer::get(block) else {
+            return Ok(None);
+        };
+        let [column] = self.schema.columns() else {
+            return Ok(None);
+        };
+        if self.period.1 <= 0 || !is_block(&buffer, column.kind) {
+            return Ok(None);
+        }
+        let rows = buffer.shape()[0] as u64;
+        let nanos = i128::from(rows - 1) * i128::from(self.period.0) / i128::from(self.period.1);
+        let Ok(last_nanos) = i64::try_from(i128::from(first_nanos) + nanos) else {
+            return Ok(None);
+        };
+        let data = [ColumnData { data: bytes_of(&buffer)?, ..ColumnData::default() }];
+        self.write_data(py, rows, (first_nanos, last_nanos), &data).map(Some)
+    }
+
+    fn appender(
+        slf: Bound<'_, Self>,
+        rows: usize,
+        deadline_nanos: i64,
+        anchor_nanos: i64,
+        translate: Py<PyAny>,
+    ) -> PyResult<PyAppender> {
+        let writer = slf.get();
+        writer.start_batching(slf.py(), rows, deadline_nanos)?;
+        let (shared, schema) = (Arc::clone(&writer.shared), Arc::clone(&writer.schema));
+        Ok(PyAppender { writer: slf.unbind(), shared, schema, anchor_nanos, translate })
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(self.shared.lock(py).flush()?)
+    }
+
+    fn loan(&self, py: Python<'_>, rows: u64) -> PyResult<PyLoan> {
+        PyLoan::new(py, &self.shared, &self.schema, rows)
+    }
+
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        self.lock(py).ring.is_none()
+        self.shared.lock(py).ring.is_none()
     }
 
     fn close(&self, py: Python<'_>) {
-        if let Some(mut ring) = self.lock(py).ring.take() {
-            ring.close();
-        }
+        self.end(&mut self.shared.lock(py));
+    }
+}
+
+impl Drop for PyRingWriter {
+    fn drop(&mut self) {
+        // Not a close: readers are to see a writer that is gone, not a stream that ended well.
+        let mut inner = self.shared.lock_detached();
+        let _ = inner.flush();
+        inner.ring = None;
+        self.shared.flusher.notify_all();
     }
 }

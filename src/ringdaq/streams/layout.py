@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import ringdaq_core as core
@@ -102,6 +102,7 @@ def _shapes(columns: list[Column]) -> list[tuple[str, str, int, bool]]:
     return [column[:4] for column in columns]
 
 
+@cache
 def pyarrow() -> Any:
     """The pyarrow package."""
     try:

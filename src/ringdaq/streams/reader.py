@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import ringdaq_core as core
 
@@ -21,6 +21,7 @@ from ringdaq.errors import (
 from ringdaq.model import StreamSpec
 from ringdaq.streams.failures import CORE_ERRORS, stream_error
 from ringdaq.streams.layout import Layout
+from ringdaq.streams.placed import PlacedRecord
 from ringdaq.streams.record import Record
 from ringdaq.streams.statistics import RingStatistics
 from ringdaq.streams.window import Window
@@ -30,9 +31,28 @@ if TYPE_CHECKING:
     from typing import Self
 
 Start = int | Literal["newest", "oldest"]
-Seen = TypeVar("Seen", Record, Window)
 _TRIES = 1000
 _FOREVER_SECS = 1e9
+
+
+class _Places(Sequence[Record]):
+    """Records that are looked up when somebody wants to see them."""
+
+    def __init__(self, place: Callable[[int], Record], sequences: range) -> None:
+        self._place = place
+        self._sequences = sequences
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Places: ...
+    def __getitem__(self, index: int | slice) -> Record | _Places:
+        if isinstance(index, slice):
+            return _Places(self._place, self._sequences[index])
+        return self._place(self._sequences[index])
+
+    def __len__(self) -> int:
+        return len(self._sequences)
 
 
 def _stream_name(path: Path) -> str:
@@ -81,12 +101,21 @@ class StreamReader:
         """The bytes of the ring's file, read-only; they change while the writer writes."""
         return self._mapping
 
+    @property
+    def next_sequence(self) -> int:
+        """Sequence number of the record that will be committed next; one look at the ring."""
+        return self._open().next_sequence
+
+    def error(self, error: Exception) -> StreamError:
+        """Put an error of the core into ringdaq's words."""
+        return stream_error(error, self.spec.name, self.path)
+
     def statistics(self) -> RingStatistics:
         """The ring's counters, consistent with each other."""
         try:
             return RingStatistics.from_core(self._open().statistics())
         except CORE_ERRORS as error:
-            raise self._error(error) from None
+            raise self.error(error) from None
 
     def read(self, sequence: int) -> Record:
         """Copy a record, verified.
@@ -97,7 +126,7 @@ class StreamReader:
         try:
             frame, payload = self._open().read(sequence)
         except CORE_ERRORS as error:
-            raise self._error(error) from None
+            raise self.error(error) from None
         except OverflowError:
             raise self._no_sequence(sequence) from None
         return Record(self._layout, sequence, frame, payload)
@@ -128,20 +157,21 @@ class StreamReader:
         if the writer came by meanwhile: then what was seen may be mixed, and is to be thrown away.
         """
         if window_secs is not None:
-            window = Window(self._layout, self._backwards(window_secs, self._in_place))
-            return self._verified(window, window[0].sequence if len(window) else 0)
-        wanted = self._newest_sequence() if sequence is None else sequence
-        return self._verified(self._in_place(wanted), wanted)
+            return self._view_window(window_secs)
+        return self._in_place(sequence)
 
     @contextmanager
-    def _verified(self, seen: Seen, oldest: int) -> Iterator[Seen]:
+    def _view_window(self, seconds: float) -> Iterator[Window]:
+        following = self._open().next_sequence
+        sequences = range(self._since(following, seconds), following)
+        window = Window(self._layout, _Places(self._in_place, sequences))
         try:
-            yield seen
+            yield window
         except Exception as error:
             # What the writer mixed up must not look like damage.
-            self._verify(oldest, cause=error)
+            self.verify(sequences.start, cause=error)
             raise
-        self._verify(oldest)
+        self.verify(sequences.start)
 
     def window(self, seconds: float) -> Window:
         """Copy the records of the last seconds before the newest row, as far as they are left."""
@@ -152,7 +182,7 @@ class StreamReader:
         try:
             return self._open().find(time_nanos)
         except CORE_ERRORS as error:
-            raise self._error(error) from None
+            raise self.error(error) from None
 
     def wait(self, sequence: int, timeout: float) -> bool:
         """Sleep until a record is readable, or never will be; False after the timeout in seconds.
@@ -162,7 +192,7 @@ class StreamReader:
         try:
             return self._open().wait(sequence, timeout)
         except CORE_ERRORS as error:
-            raise self._error(error) from None
+            raise self.error(error) from None
 
     def follow(self, start: Start = "newest", *, timeout: float | None) -> Iterator[Record]:
         """Read on and on: from the next record to come, the oldest left, or a sequence number.
@@ -214,29 +244,19 @@ class StreamReader:
             )
         return self._core
 
-    def _error(self, error: Exception) -> StreamError:
-        return stream_error(error, self.spec.name, self.path)
-
-    def _no_sequence(self, sequence: int) -> StreamError:
+    def _no_sequence(self, sequence: int | None) -> StreamError:
         return StreamError(
             f"stream {self.spec.name!r}: a sequence number is 0 to 2**64 - 1; found {sequence}",
             stream=self.spec.name,
         )
 
-    def _newest_sequence(self) -> int:
-        following = self._open().next_sequence
-        if following == 0:
-            self.read(0)
-        return max(following - 1, 0)
-
-    def _in_place(self, sequence: int) -> Record:
+    def _in_place(self, sequence: int | None) -> PlacedRecord:
         try:
-            frame, at, length, head = self._open().locate(sequence)
+            return PlacedRecord(self, self._layout, self._open().locate(sequence))
         except CORE_ERRORS as error:
-            raise self._error(error) from None
+            raise self.error(error) from None
         except OverflowError:
             raise self._no_sequence(sequence) from None
-        return Record(self._layout, sequence, frame, self._mapping[at : at + length], head)
 
     def _backwards(self, seconds: float, take: Callable[[int], Record]) -> list[Record]:
         """Records from the newest back, so that being lapped only shortens the window."""
@@ -253,10 +273,14 @@ class StreamReader:
         newest = self._in_place(following - 1)
         return self.find(newest.last_nanos - round(seconds * NANOS_PER_SEC))
 
-    def _verify(self, sequence: int, *, cause: Exception | None = None) -> None:
+    def verify(self, sequence: int, *, cause: BaseException | None = None) -> None:
+        """Raise `OverrunError` if a record may have been overwritten by now."""
+        reader = self._open()
+        if reader.intact(sequence):
+            return
         try:
-            self._open().verify(sequence)
+            reader.verify(sequence)
         except core.OverrunError as error:
-            raise self._error(error) from cause
+            raise self.error(error) from cause
         except core.CoreError:
             return

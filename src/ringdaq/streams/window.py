@@ -26,7 +26,7 @@ class Window:
 
     def __init__(self, layout: Layout, records: Sequence[Record]) -> None:
         self._layout = layout
-        self._records = list(records)
+        self._records = records
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -49,7 +49,10 @@ class Window:
     @property
     def rows(self) -> int:
         """Rows in all records."""
-        return sum(record.rows for record in self._records)
+        if not self._records:
+            return 0
+        first, last = self._records[0], self._records[-1]
+        return last.first_row + last.rows - first.first_row
 
     def times(self) -> NDArray[np.int64]:
         """Each row's time in ns since the epoch."""

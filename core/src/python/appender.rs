@@ -1,0 +1,94 @@
+//! Rows appended one by one and committed together.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::errors::InvalidError;
+use super::shared::{Shared, closed};
+use super::writer::PyRingWriter;
+use crate::arrow::Schema;
+use crate::region::clock_nanos;
+
+/// Appends rows to a ring, stamped here; several become one record.
+#[pyclass(name = "Appender", module = "ringdaq_core", frozen)]
+pub struct PyAppender {
+    pub writer: Py<PyRingWriter>,
+    pub shared: Arc<Shared>,
+    pub schema: Arc<Schema>,
+    /// What makes a time of the monotonic clock.
+    pub anchor_nanos: i64,
+    /// Turns an error of the core into one for the user.
+    pub translate: Py<PyAny>,
+}
+
+impl PyAppender {
+    fn try_append(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let (wanted, found) = (self.schema.columns().len() - 1, values.len());
+        if wanted != found {
+            let text = format!("a row needs {wanted} values; found {found}");
+            return Err(InvalidError::new_err(text));
+        }
+        let mut inner = self.shared.lock(py);
+        if inner.ring.is_none() {
+            return Err(closed());
+        }
+        // Under the lock, so that times ascend in the order of the rows.
+        let clock = clock_nanos();
+        let time_nanos = clock + self.anchor_nanos;
+        let Some(pending) = &mut inner.pending else {
+            drop(inner);
+            return self.append_alone(py, time_nanos, values);
+        };
+        if pending.is_idle(clock) {
+            // Nobody waits, so this row need not either; a whole record at once is the shortest way.
+            pending.committed_nanos = clock;
+            if inner.fill_row(&self.schema, time_nanos, values)? {
+                let (ring, encoder) = inner.ready()?;
+                encoder.write_row(ring, time_nanos)?;
+                return Ok(());
+            }
+            drop(inner);
+            return self.append_alone(py, time_nanos, values);
+        }
+        if !pending.push(&self.schema, time_nanos, clock, values)? {
+            drop(inner);
+            return self.append_alone(py, time_nanos, values);
+        }
+        if pending.is_due(clock) {
+            inner.flush()?;
+        } else if !pending.armed {
+            pending.armed = true;
+            self.shared.flusher.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Rows with a missing value or text become records of their own, after those that wait.
+    fn append_alone(
+        &self,
+        py: Python<'_>,
+        time_nanos: i64,
+        values: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        self.writer.get().append_slowly(py, time_nanos, values).map(drop)
+    }
+}
+
+#[pymethods]
+impl PyAppender {
+    #[pyo3(signature = (*values))]
+    fn append(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.try_append(py, values).map_err(|error| {
+            match self.translate.bind(py).call1((error.value(py),)) {
+                Ok(translated) => PyErr::from_value(translated),
+                Err(failed) => failed,
+            }
+        })
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(self.shared.lock(py).flush()?)
+    }
+}

@@ -1,0 +1,203 @@
+//! What the writer, its appender and its loans share.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyTuple;
+
+use super::columns::put_value;
+use super::errors::{ClosedError, InvalidError};
+use crate::arrow::{Column, ColumnData, ColumnKind, Encoder, RowBatch, Schema};
+use crate::error::RingError;
+use crate::region::clock_nanos;
+use crate::ring::RingWriter;
+
+/// The ring's owner and whoever may write through it.
+pub struct Shared {
+    pub inner: Mutex<Inner>,
+    /// For the thread that commits rows which have waited long enough.
+    pub flusher: Condvar,
+}
+
+pub struct Inner {
+    /// `None` once closed.
+    pub ring: Option<RingWriter>,
+    pub encoder: Encoder,
+    /// Rows that wait to become a record.
+    pub pending: Option<Pending>,
+    /// A record is being filled in place; it is the next one, so nothing else can be written.
+    pub loaned: bool,
+}
+
+/// Rows that wait, and for how long they may.
+pub struct Pending {
+    pub rows: RowBatch,
+    pub deadline_nanos: i64,
+    /// Clock of the last commit.
+    pub committed_nanos: i64,
+    /// The flusher looks after the rows by itself and need not be woken.
+    pub armed: bool,
+}
+
+pub fn closed() -> PyErr {
+    ClosedError::new_err("this side has closed the stream")
+}
+
+/// Says which column a value was meant for.
+pub fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
+    let text = error.value(py).to_string();
+    InvalidError::new_err(format!("channel {:?}: {text}", column.name))
+}
+
+impl Shared {
+    pub fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Inner> {
+        self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For threads that do not hold the interpreter.
+    pub fn lock_detached(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits rows once they have waited long enough, until the ring is closed.
+    pub fn flush_in_time(&self) {
+        let mut inner = self.lock_detached();
+        while let Some(wait) = inner.flush_if_due() {
+            inner = match wait {
+                None => self.flusher.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(nanos) => {
+                    let waited = self.flusher.wait_timeout(inner, Duration::from_nanos(nanos));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl Inner {
+    /// The ring, ready for a record that follows all waiting rows.
+    pub fn ready(&mut self) -> PyResult<(&mut RingWriter, &mut Encoder)> {
+        if self.loaned {
+            return Err(InvalidError::new_err("a record that was loaned must be committed first"));
+        }
+        let ring = self.ring.as_mut().ok_or_else(closed)?;
+        if let Some(pending) = &mut self.pending {
+            pending.rows.flush(&mut self.encoder, ring)?;
+        }
+        Ok((ring, &mut self.encoder))
+    }
+
+    pub fn write(
+        &mut self,
+        rows: u64,
+        span: (i64, i64),
+        columns: &[ColumnData<'_>],
+    ) -> PyResult<u64> {
+        let (ring, encoder) = self.ready()?;
+        Ok(encoder.write(ring, rows, span, columns)?)
+    }
+
+    /// Writes waiting rows as a record.
+    pub fn flush(&mut self) -> Result<(), RingError> {
+        if let (Some(pending), Some(ring)) = (&mut self.pending, &mut self.ring)
+            && pending.rows.rows() > 0
+        {
+            pending.rows.flush(&mut self.encoder, ring)?;
+            pending.committed_nanos = clock_nanos();
+        }
+        Ok(())
+    }
+
+    /// Commits rows that are due. How long to sleep then, `None` inside for ever; nothing when the
+    /// ring is closed.
+    fn flush_if_due(&mut self) -> Option<Option<u64>> {
+        self.ring.as_ref()?;
+        let now = clock_nanos();
+        let pending = self.pending.as_mut()?;
+        if !pending.armed {
+            return Some(None);
+        }
+        if let Some(left) = pending.nanos_left(now) {
+            return Some(Some(left));
+        }
+        if pending.rows.rows() == 0 {
+            // Nothing came for a while: sleep until somebody says so.
+            pending.armed = false;
+            return Some(None);
+        }
+        // The rows fit: the appender was refused otherwise.
+        let _ = self.flush();
+        Some(Some(self.pending.as_ref()?.deadline_nanos as u64))
+    }
+
+    /// Fills the row image; false if a value is missing or rows vary in size.
+    pub fn fill_row(
+        &mut self,
+        schema: &Schema,
+        time_nanos: i64,
+        values: &Bound<'_, PyTuple>,
+    ) -> PyResult<bool> {
+        let (places, image) = self.encoder.row_parts();
+        let Some((time_at, places)) = places.split_first() else {
+            return Ok(false);
+        };
+        image[*time_at..*time_at + 8].copy_from_slice(&time_nanos.to_le_bytes());
+        let columns = &schema.columns()[1..];
+        for ((column, place), value) in columns.iter().zip(places).zip(values.iter_borrowed()) {
+            if value.is_none() {
+                return Ok(false);
+            }
+            put_value(column.kind, &value, &mut image[*place..])
+                .map_err(|e| blame(values.py(), column, &e))?;
+        }
+        Ok(true)
+    }
+}
+
+impl Pending {
+    /// How long nothing needs to be done, if so.
+    fn nanos_left(&self, now: i64) -> Option<u64> {
+        let since = match self.rows.rows() {
+            0 => self.committed_nanos,
+            _ => self.rows.first_clock(),
+        };
+        u64::try_from(since + self.deadline_nanos - now).ok().filter(|left| *left > 0)
+    }
+
+    /// Adds a row; false if a value is missing.
+    pub fn push(
+        &mut self,
+        schema: &Schema,
+        time_nanos: i64,
+        clock: i64,
+        values: &Bound<'_, PyTuple>,
+    ) -> PyResult<bool> {
+        let columns = schema.columns().iter().enumerate().skip(1);
+        for ((index, column), value) in columns.zip(values.iter_borrowed()) {
+            if value.is_none() {
+                return Ok(false);
+            }
+            let put = match column.kind {
+                ColumnKind::Bool => {
+                    value.extract::<bool>().map(|value| self.rows.set_bool(index, value))
+                }
+                kind => put_value(kind, &value, self.rows.place(index)),
+            };
+            put.map_err(|e| blame(values.py(), column, &e))?;
+        }
+        self.rows.push(time_nanos, clock);
+        Ok(true)
+    }
+
+    /// Whether no row waits and none came for a while.
+    pub fn is_idle(&self, clock: i64) -> bool {
+        self.rows.rows() == 0 && clock - self.committed_nanos >= self.deadline_nanos
+    }
+
+    /// Whether the waiting rows are to be committed by whoever added the last one.
+    pub fn is_due(&self, clock: i64) -> bool {
+        self.rows.is_full() || clock - self.rows.first_clock() >= self.deadline_nanos
+    }
+}

@@ -1,0 +1,169 @@
+"""Rows that are appended one by one: nothing is lost, nothing waits for long, times ascend."""
+
+import threading
+
+import pytest
+
+from ringdaq.clock import now_nanos
+from ringdaq.errors import ClosedStreamError, StreamError
+from ringdaq.model import Channel, StreamSpec
+from ringdaq.streams import StreamReader
+
+FOREVER_SECS = 3600.0
+PATIENCE_SECS = 30.0
+
+
+def rows_of(reader: StreamReader) -> list[dict[str, list]]:
+    records = [reader.read(n) for n in range(reader.next_sequence)]
+    return [{k: v.tolist() for k, v in record.columns().items()} for record in records]
+
+
+def values(reader: StreamReader, name: str = "x") -> list:
+    return [value for record in rows_of(reader) for value in record[name]]
+
+
+def test_a_row_after_a_pause_is_there_at_once(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(deadline_secs=FOREVER_SECS)
+    before = now_nanos()
+    appender.append(7)
+    with StreamReader.open(writer.path) as reader:
+        record = reader.read(0)
+        assert record.columns()["x"].tolist() == [7]
+        assert before <= record.first_nanos == record.last_nanos <= now_nanos()
+
+
+def test_rows_that_follow_become_records_of_so_many(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(rows=10, deadline_secs=FOREVER_SECS)
+    for number in range(35):
+        appender.append(number)
+    with StreamReader.open(writer.path) as reader:
+        assert [len(record["x"]) for record in rows_of(reader)] == [1, 10, 10, 10]
+        appender.flush()
+        assert values(reader) == list(range(35))
+        times = values(reader, "time")
+        assert times == sorted(times)
+        assert writer.statistics().rows == 35
+
+
+def test_a_row_waits_for_the_deadline_only(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(rows=1000, deadline_secs=0.001)
+    with StreamReader.open(writer.path) as reader:
+        for number in range(20):
+            appender.append(number)
+            appender.append(-number)
+            wanted, seen = 2 * (number + 1), 0
+            following = 0
+            while seen < wanted:
+                assert reader.wait(following, PATIENCE_SECS)
+                seen += reader.read(following).rows
+                following += 1
+        assert values(reader) == [x for n in range(20) for x in (n, -n)]
+
+
+def test_what_else_is_written_comes_after_rows_that_wait(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    with writer.appender(deadline_secs=FOREVER_SECS) as appender:
+        appender.append(0)
+        appender.append(1)
+        writer.append(5, 2)
+        appender.append(3)
+        writer.write_rows([6, 7], {"x": [4, 5]})
+        appender.append(6)
+    with StreamReader.open(writer.path) as reader:
+        assert values(reader) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_the_end_of_the_ring_commits_them(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(deadline_secs=FOREVER_SECS)
+    for number in range(5):
+        appender.append(number)
+    writer.close()
+    with StreamReader.open(writer.path) as reader:
+        assert values(reader) == [0, 1, 2, 3, 4]
+    with pytest.raises(ClosedStreamError):
+        appender.append(5)
+
+
+def test_missing_values_and_text_are_records_of_their_own(make_writer, rows_spec):
+    writer = make_writer(rows_spec)
+    appender = writer.appender(deadline_secs=FOREVER_SECS)
+    appender.append(1.5, 2, True, "fine")
+    appender.append(None, 3, False, None)
+    with StreamReader.open(writer.path) as reader:
+        assert [record["note"] for record in rows_of(reader)] == [["fine"], [None]]
+        assert reader.read(1).masks()["power"].tolist() == [True]
+
+
+def test_every_fixed_type_and_a_gap_between(make_writer):
+    types = ("int8", "uint64", "float32", "float64", "bool")
+    spec = StreamSpec("many", "rows", tuple(Channel(name, name) for name in types))
+    writer = make_writer(spec)
+    appender = writer.appender(rows=1000, deadline_secs=FOREVER_SECS)
+    for n in range(100):
+        appender.append(n % 100, n, n / 2, n / 4, n % 3 == 0)
+        if n == 50:
+            appender.append(None, n, 0, 0, True)
+    appender.flush()
+    with StreamReader.open(writer.path) as reader:
+        found = rows_of(reader)
+    joined = {name: [v for record in found for v in record[name]] for name in types}
+    assert joined["uint64"] == [*range(51), 50, *range(51, 100)]
+    wanted = [n % 3 == 0 for n in range(100)]
+    assert joined["bool"] == [*wanted[:51], True, *wanted[51:]]
+    assert joined["float64"][-1] == 99 / 4
+
+
+def test_a_value_that_does_not_fit_leaves_no_row(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(deadline_secs=FOREVER_SECS)
+    appender.append(0)
+    appender.append(1)
+    for nonsense in ((1 << 70,), ("text",), (1, 2), ()):
+        with pytest.raises(StreamError, match="scalar"):
+            appender.append(*nonsense)
+    appender.append(2)
+    appender.flush()
+    with StreamReader.open(writer.path) as reader:
+        assert values(reader) == [0, 1, 2]
+
+
+def test_appenders_that_make_no_sense_are_refused(make_writer, scalar_spec, samples_spec):
+    with pytest.raises(StreamError, match="at least a row"):
+        make_writer(scalar_spec).appender(rows=0)
+    with pytest.raises(StreamError, match="rows need a stream of rows"):
+        make_writer(samples_spec).appender()
+    small = make_writer(scalar_spec, capacity_bytes=4096)
+    for rows in (1000, 1 << 60):
+        with pytest.raises(StreamError):
+            small.appender(rows=rows)
+    small.appender(rows=10)
+    with pytest.raises(StreamError, match="has an appender"):
+        small.appender(rows=10)
+
+
+def test_threads_may_share_it(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec, capacity_bytes=16 << 20)
+    appender = writer.appender(rows=7)
+
+    def work(first: int) -> None:
+        for number in range(first, first + 2000):
+            appender.append(number)
+
+    threads = [threading.Thread(target=work, args=(n * 2000,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert writer.statistics().rows == 8000
+    with StreamReader.open(writer.path) as reader:
+        found = values(reader)
+        assert sorted(found) == list(range(8000))
+        times = values(reader, "time")
+        assert times == sorted(times)
+    for n in range(4):
+        own = [x for x in found if n * 2000 <= x < (n + 1) * 2000]
+        assert own == sorted(own)
