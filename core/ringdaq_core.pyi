@@ -244,8 +244,6 @@ class Loan:
     def give_back(self) -> None:
         """Forget it, unless it was committed."""
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-
 @final
 class Located:
     """A record in the mapping.

@@ -44,7 +44,8 @@ class Loan:
         self._to_error = to_error
         bulk = spec.channels[0]
         shape = (rows, len(spec.channels)) if spec.kind == "samples" else bulk.shape
-        self.array = np.frombuffer(loan, bulk.dtype).reshape(shape)
+        # Before Python 3.12, no stub can say that something is a buffer.
+        self.array = np.frombuffer(loan, bulk.dtype).reshape(shape)  # type: ignore[call-overload]
 
     def commit(self, time_nanos: int, *values: Any) -> int:
         """Publish the record; returns its sequence number.

@@ -1,0 +1,217 @@
+"""Waking: how soon, at what cost to the writer, at what cost to the machine."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measure import quantile
+from benchmarks.ring_bench.figure import Effort, Figure
+from benchmarks.ring_bench.limits import Limits
+from benchmarks.ring_bench.producing import BLOCK
+from benchmarks.ring_bench.rings import EEG, MIB, SCALAR, make
+from ringdaq.streams import StreamReader, StreamWriter
+
+SLEEPERS = 8
+IDLE_SECS = 5.0
+CPU_MICROS = 65.0
+IDLE_PERCENT = 0.1
+LOOKS = 100_000
+"""How often a spinning reader looks before it asks whether the writer still lives."""
+
+
+def measure(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
+    """All figures of waking."""
+    woken, cpu = wake_and_cpu(directory, limits, effort)
+    return [woken, spin(directory, limits, effort), sleepers_8(directory, limits, effort), cpu]
+
+
+@contextmanager
+def readers(path: Path, count: int, way: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """Other processes that read a ring from now on, until it is closed."""
+    command = [sys.executable, "-m", "benchmarks.ring_bench.waking", str(path), way]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        yield children
+    finally:
+        for child in children:
+            child.wait(30)
+
+
+def _result(child: subprocess.Popen[str]) -> dict[str, list[int]]:
+    assert child.stdout is not None
+    found: dict[str, list[int]] = json.loads(child.stdout.readline())
+    return found
+
+
+def _paced(count: int, period_secs: float) -> Iterator[int]:
+    """Count up at a fixed pace, asleep between."""
+    due = time.monotonic()
+    for number in range(count):
+        due += period_secs
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield number
+
+
+def _messages(directory: Path, effort: Effort) -> tuple[list[int], float]:
+    """64 B at 1 kHz to a sleeping reader: delays in ns, processor time of both in ns a message."""
+    count = effort.count(1500)
+    writer = make(directory, SCALAR, MIB)
+    with readers(writer.path, 1, "sleep") as (child,):
+        used = time.process_time_ns()
+        for _ in _paced(count, 0.001):
+            writer.append(time.monotonic_ns(), 1.5)
+        used = time.process_time_ns() - used
+        writer.close()
+        found = _result(child)
+    return found["late"], (used + found["used"][0]) / count
+
+
+def _idle_percent(directory: Path, effort: Effort) -> float:
+    """Processor time of a reader that waits for a silent writer, in percent of a core."""
+    secs = IDLE_SECS * min(1.0, effort.share * 10)
+    writer = make(directory, SCALAR, MIB)
+    with readers(writer.path, 1, "sleep") as (child,):
+        time.sleep(secs)
+        writer.close()
+        used = _result(child)["used"][0]
+    return used / (secs * 1e9) * 100
+
+
+def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
+    """A reader asleep in another process: its delay, and what a message costs both ends."""
+    count = effort.count(1500)
+    late, late99, cpu, limit, limit99, limit_cpu = [], [], [], [], [], []
+    for _ in range(effort.rounds):
+        delays, nanos = _messages(directory, effort)
+        late.append(quantile(delays, 0.5) / 1e3)
+        late99.append(quantile(delays, 0.99) / 1e3)
+        cpu.append(nanos / 1e3)
+        p50, p99, _, used = limits.run("wake", 1, count, 1_000_000, 64)
+        limit.append(p50 / 1e3)
+        limit99.append(p99 / 1e3)
+        limit_cpu.append(used / 1e3)
+    value, bare = statistics.median(late), statistics.median(limit)
+    spent, bare_spent = statistics.median(cpu), statistics.median(limit_cpu)
+    idle = _idle_percent(directory, effort)
+    return Figure(
+        "wake", "newest record seen by a sleeping reader in another process, p50", value, "us",
+        bare, "C: bare futex wake at the same pace, p50", value / bare, "≤ 1.2 × bare futex",
+        value <= 1.2 * bare, {},
+        {"p99_us": statistics.median(late99), "limit_p99_us": statistics.median(limit99)},
+    ), Figure(
+        "cpu_1khz", "processor time of both ends for a 64 B message at 1 kHz", spent, "us",
+        bare_spent, "C: one timer wake and one futex wake", spent / bare_spent,
+        "≤ 65 µs; an idle system ≤ 0.1 % of a core",
+        spent <= CPU_MICROS and idle <= IDLE_PERCENT, {}, {"idle_reader_percent": idle},
+    )  # fmt: skip
+
+
+def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
+    """A reader that never sleeps, in another process."""
+    count = effort.count(5000)
+    values, bare = [], []
+    for _ in range(effort.rounds):
+        writer = make(directory, SCALAR, MIB)
+        with readers(writer.path, 1, "spin") as (child,):
+            for number in range(count):
+                _busy(100_000)
+                writer.append(time.monotonic_ns(), float(number))
+            writer.close()
+            values.append(quantile(_result(child)["late"], 0.5) / 1e3)
+        bare.append(limits.run("spin", max(100, count), 100_000)[0] / 1e3)
+    value, limit = statistics.median(values), statistics.median(bare)
+    return Figure(
+        "spin", "the same, seen by a spinning reader in Python, p50", value, "us", limit,
+        "C: cache-line hand-off to a spinning process", value / limit, "≤ 2 µs", value <= 2.0,
+    )  # fmt: skip
+
+
+def _busy(nanos: int) -> None:
+    until = time.monotonic_ns() + nanos
+    while time.monotonic_ns() < until:
+        pass
+
+
+def _write_costs(writer: StreamWriter, count: int) -> float:
+    """The median cost of writing a 51.2 KB block at 2 kHz, in ns."""
+    costs = []
+    for number in _paced(count, 0.0005):
+        before = time.perf_counter_ns()
+        writer.write_block(number, BLOCK)
+        costs.append(time.perf_counter_ns() - before)
+    return statistics.median(costs)
+
+
+def _cost_with(directory: Path, sleepers: int, count: int) -> float:
+    writer = make(directory, EEG, 64 * MIB)
+    _fill(writer)
+    with readers(writer.path, sleepers, "sleep"):
+        cost = _write_costs(writer, count)
+        writer.close()
+    return cost
+
+
+def _fill(writer: StreamWriter) -> None:
+    """Touch every page once."""
+    for number in range(64 * MIB // BLOCK.nbytes + 1):
+        writer.write_block(number, BLOCK)
+
+
+def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
+    """What the writer pays for eight readers that sleep."""
+    count = effort.count(1500)
+    alone, watched, bare, bare_all = [], [], [], []
+    for _ in range(effort.rounds):
+        alone.append(_cost_with(directory, 0, count) / 1e3)
+        watched.append(_cost_with(directory, SLEEPERS, count) / 1e3)
+        bare.append(limits.run("wake", 0, count, 500_000, BLOCK.nbytes)[2] / 1e3)
+        bare_all.append(limits.run("wake", SLEEPERS, count, 500_000, BLOCK.nbytes)[2] / 1e3)
+    value, limit = statistics.median(watched), statistics.median(alone)
+    return Figure(
+        "sleepers_8", "writing a 51.2 KB block at 2 kHz with 8 sleeping readers, p50", value, "us",
+        limit, "the same without a reader", value / limit, "≤ 1.5 × without readers",
+        value <= 1.5 * limit, {},
+        {"c_loop_alone_us": statistics.median(bare), "c_loop_8_us": statistics.median(bare_all)},
+    )  # fmt: skip
+
+
+def _sleep_on(reader: StreamReader) -> list[int]:
+    """Delays in ns; the record's time is the writer's monotonic clock."""
+    clock = time.monotonic_ns
+    return [clock() - record.last_nanos for record in reader.follow("newest", timeout=30.0)]
+
+
+def _spin_on(reader: StreamReader) -> list[int]:
+    """The same, never asleep."""
+    late: list[int] = []
+    clock, seen, looks = time.monotonic_ns, reader.next_sequence, 0
+    while looks % LOOKS or reader.writer_alive:
+        looks += 1
+        if reader.next_sequence != seen:
+            with reader.view() as record:
+                late.append(clock() - record.last_nanos)
+                seen = record.sequence + 1
+    return late
+
+
+def _read(path: Path, way: str) -> None:
+    with StreamReader.open(path) as reader:
+        print("ready", flush=True)
+        used = time.process_time_ns()
+        late = _sleep_on(reader) if way == "sleep" else _spin_on(reader)
+        used = time.process_time_ns() - used
+    print(json.dumps({"late": late, "used": [used]}), flush=True)
+
+
+if __name__ == "__main__":
+    _read(Path(sys.argv[1]), sys.argv[2])
