@@ -28,6 +28,7 @@ COMMANDS = {
     "describe": ("ringdaq.cli.recordings:describe", "Say what is in a recording."),
     "recover": ("ringdaq.cli.recordings:recover", "Rebuild a recording from its journal."),
     "config": ("ringdaq.cli.config:config", "Check and show rig files."),
+    "bench": ("ringdaq.cli.bench:bench", "Measure what this machine can do."),
     "doctor": ("ringdaq.cli.doctor:doctor", "Look for what would stop this machine."),
 }
 
