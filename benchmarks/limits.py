@@ -49,7 +49,9 @@ def memcpy_rate(size: int, region_bytes: int = 64 << 20) -> float:
 def _futex(address: int, operation: int, value: int, timeout_secs: float = 5.0) -> int:
     limit = _Timespec(int(timeout_secs), int(timeout_secs % 1 * 1e9))
     number = SYS_FUTEX[platform.machine()]
-    return _libc.syscall(number, address, operation, value, ctypes.byref(limit), 0, 0)
+    # A bare int would be cut to 32 bits, and the call refused at once.
+    word, deadline = ctypes.c_void_p(address), ctypes.byref(limit)
+    return _libc.syscall(number, word, operation, ctypes.c_uint32(value), deadline, None, 0)
 
 
 def _shared(path: Path) -> tuple[mmap.mmap, int]:
