@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
-.PHONY: help setup gen gen-check lint format test test-fast test-core soak bench bench-scripts demo lock clean
+.PHONY: help setup gen gen-check lint format test test-fast test-core soak bench bench-ring bench-scripts demo lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ soak: setup ## the long tests; MINUTES=n
 bench: setup ## measure against limits and peers; writes benchmarks/results/
 	$(PY) -m benchmarks.main
 
+bench-ring: setup ## measure the ring beside limits and peers; writes docs/explanations/benchmarks.md
+	$(PY) -m benchmarks.ring_bench
+
 .venv-script-peers/ready: benchmarks/script-peers.txt | $(STAMPS)/deps
 	test -x .venv-script-peers/bin/python || $(PYTHON) -m venv .venv-script-peers
 	-$(BIN)/uv pip install --quiet --python .venv-script-peers/bin/python -r $< && touch $@
@@ -94,5 +97,5 @@ lock: ## resolve requirements.lock anew
 		--no-header --no-annotate --no-emit-package ringdaq-core --no-emit-package ringdaq -o requirements.lock
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) core/target build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench core/target build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

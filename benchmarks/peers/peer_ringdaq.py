@@ -55,9 +55,10 @@ class _Subscriber:
         try:
             with self._reader.view(self._next) as record:
                 found = record.columns()["samples"]
-        except OverrunError as lost:
-            self._next = lost.resume_at
-            return self.receive()
+        except OverrunError:
+            # Too far behind: what is oldest now would be gone again before it is read.
+            self._next = max(self._next + 1, self._reader.next_sequence - 1)
+            return None
         self._next += 1
         return found
 
