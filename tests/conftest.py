@@ -51,6 +51,13 @@ follows = "stage"
 """
 
 
+def pytest_collection_modifyitems(items):
+    """Tests with real processes are slow, all of them."""
+    for item in items:
+        if item.path.parent.name == "system":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def ring_directory():
     """A private directory for rings in shared memory, gone afterwards."""
