@@ -25,6 +25,7 @@ __all__ = [
     "ClosedError",
     "RhaiSyntaxError",
     "Appender",
+    "ArrowArray",
     "Loan",
     "Located",
     "Schema",
@@ -270,11 +271,15 @@ class Located:
     def head(self) -> bytes:
         """A verified copy of the head of the record's message."""
 
-    def arrow(self) -> int:
-        """Address of the record as an Arrow array, valid as long as this; numbers are not copied.
+    def arrow(self) -> ArrowArray:
+        """The record as an Arrow array; its numbers are not copied."""
 
-        Whoever takes the array moves it away, as the Arrow C data interface has it.
-        """
+@final
+class ArrowArray:
+    """An array of the Arrow C data interface that nobody has taken yet."""
+
+    @property
+    def address(self) -> int: ...
 
 @final
 class RingReader:
@@ -323,11 +328,6 @@ class RingReader:
 
         Notices a writer's death within 250 ms. Lets signal handlers run.
         """
-
-    def next(
-        self, sequence: int, timeout_secs: float
-    ) -> tuple[tuple[int, int, int, int], bytes] | None:
-        """`wait` and `read` in one; None after the timeout."""
 
     def statistics(
         self,

@@ -180,17 +180,6 @@ impl Region {
         Ok(Self { file, start, len, writable })
     }
 
-    /// Enters the pages of the mapping that begin at `at` into the page table, so that nobody pays for
-    /// the first touch. The bytes stay as they are. False if the kernel cannot.
-    pub fn populate(&self, at: usize, len: usize) -> bool {
-        self.check_range(at, len);
-        // SAFETY: in bounds, `at` is the start of a page, and the call changes no byte.
-        unsafe {
-            let start = self.start.as_ptr().add(at).cast();
-            libc::madvise(start, len, libc::MADV_POPULATE_WRITE) == 0
-        }
-    }
-
     /// Bytes of the mapping.
     pub fn len(&self) -> usize {
         self.len
@@ -277,6 +266,12 @@ impl Drop for Region {
 impl Memory for Region {
     fn load(&self, at: usize, order: Ordering) -> u64 {
         self.word(at).load(order)
+    }
+
+    fn touch(&self, at: usize) {
+        self.check_range(at, 1);
+        // SAFETY: in bounds. The value may be anything and is thrown away.
+        unsafe { self.start.as_ptr().add(at).read_volatile() };
     }
 
     fn copy_out(&self, at: usize, into: &mut [u8]) {

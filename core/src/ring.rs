@@ -63,25 +63,6 @@ fn build(
     Ok((region, wake))
 }
 
-/// Lets a thread of its own touch every page, so that acquisition does not wait for that on its first
-/// way round. It ends early if the ring is dropped meanwhile.
-fn populate(region: &Arc<Region>) {
-    const STEP: usize = 4 << 20;
-    let weak = Arc::downgrade(region);
-    let touch = move || {
-        let mut at = 0;
-        while let Some(region) = weak.upgrade() {
-            let len = STEP.min(region.len() - at);
-            if len == 0 || !region.populate(at, len) {
-                return;
-            }
-            at += len;
-        }
-    };
-    // Without the thread, the first way round is slower and nothing else.
-    let _ = std::thread::Builder::new().name("ring-populate".into()).spawn(touch);
-}
-
 impl RingWriter {
     /// Makes a ring at a path where nothing is yet.
     ///
@@ -113,9 +94,7 @@ impl RingWriter {
             let _ = std::fs::remove_file(wake_path(path));
             return Err(error);
         }
-        let region = Arc::new(region);
-        populate(&region);
-        let writer = Writer::new(region, geometry);
+        let writer = Writer::new(Arc::new(region), geometry);
         Ok(Self { writer, wake, constants, path: path.to_owned() })
     }
 
