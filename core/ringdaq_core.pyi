@@ -167,10 +167,13 @@ class RingWriter:
         capacity_bytes: int,
         period_nanos: int = 0,
         period_rows: int = 0,
+        origin: tuple[int, int, int] | None = None,
     ) -> RingWriter:
         """Make a ring where nothing is yet, and its `.wake` file beside it.
 
         The period, so many nanoseconds in so many rows, is what `write_block` counts time by.
+        The origin is for tests: sequence number, byte offset and row that counting begins at, each
+        at most 2**63.
         """
 
     @property

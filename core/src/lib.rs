@@ -66,7 +66,9 @@ mod heap;
 mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod model_tests;
+#[cfg(all(test, not(loom)))]
+mod vector_tests;
 
 pub use error::RingError;
 #[cfg(not(loom))]
-pub use ring::{RingReader, RingWriter};
+pub use ring::{Origin, RingReader, RingWriter};

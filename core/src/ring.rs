@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::arrow::decode::head_len;
 use crate::error::RingError;
-use crate::layout::{Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
+use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
 use crate::memory::{Memory, MemoryMut};
 use crate::reader::{Located, Reader, Statistics};
 use crate::region::{Region, WakeFile, coarse_clock_nanos, random_id};
@@ -30,6 +30,33 @@ pub struct RingWriter {
     wake: WakeFile,
     constants: Constants,
     path: PathBuf,
+}
+
+/// Where a ring begins to count: zeros, but for tests of numbers that a ring reaches after years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// Sequence number of the first record.
+    pub sequence: u64,
+    /// Monotonic byte offset of the first record, a multiple of 64.
+    pub offset: u64,
+    /// Rows before the first record.
+    pub rows: u64,
+}
+
+impl Origin {
+    /// The highest number to begin at; what a ring adds to it in its life stays below 2^64.
+    const HIGHEST: u64 = 1 << 63;
+
+    fn check(&self) -> Result<(), RingError> {
+        let numbers = [self.sequence, self.offset, self.rows];
+        if numbers.iter().all(|n| *n <= Self::HIGHEST) && self.offset.is_multiple_of(ALIGNMENT) {
+            return Ok(());
+        }
+        Err(RingError::Invalid(format!(
+            "a ring begins at numbers up to 2^63, its offset at a multiple of {ALIGNMENT}; \
+             found {numbers:?}"
+        )))
+    }
 }
 
 fn temporary_path(path: &Path) -> Result<PathBuf, RingError> {
@@ -74,6 +101,18 @@ impl RingWriter {
         capacity: u64,
         smallest_payload: u64,
     ) -> Result<Self, RingError> {
+        Self::create_at(path, schema, capacity, smallest_payload, Origin::default())
+    }
+
+    /// The same, for a ring that begins to count elsewhere.
+    pub fn create_at(
+        path: &Path,
+        schema: &[u8],
+        capacity: u64,
+        smallest_payload: u64,
+        origin: Origin,
+    ) -> Result<Self, RingError> {
+        origin.check()?;
         let schema_len = schema.len() as u64;
         if schema_len > MAX_SCHEMA_LEN {
             return Err(RingError::TooLarge { record: schema_len, capacity: MAX_SCHEMA_LEN });
@@ -94,7 +133,8 @@ impl RingWriter {
             let _ = std::fs::remove_file(wake_path(path));
             return Err(error);
         }
-        let writer = Writer::new(Arc::new(region), geometry);
+        let Origin { sequence, offset, rows } = origin;
+        let writer = Writer::starting_at(Arc::new(region), geometry, sequence, offset, rows);
         Ok(Self { writer, wake, constants, path: path.to_owned() })
     }
 

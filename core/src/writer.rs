@@ -71,6 +71,9 @@ impl<M: MemoryMut> Writer<M> {
         let mut writer = Self::new(memory, geometry);
         (writer.head, writer.tail) = (head, head);
         (writer.oldest, writer.next, writer.rows) = (sequence, sequence, rows);
+        if (sequence, head, rows) == (0, 0, 0) {
+            return writer;
+        }
         writer.publish_tail();
         let before = Entry { offset: head, end_row: rows, newest_nanos: i64::MIN };
         write_entry(&writer.memory, &geometry, sequence.wrapping_sub(1), &before);

@@ -17,7 +17,7 @@ use super::shared::{Inner, Pending, Shared, blame, closed};
 use crate::arrow::{ColumnData, Encoder, RowBatch, Schema};
 use crate::layout::record_len;
 use crate::region::clock_nanos;
-use crate::ring::RingWriter;
+use crate::ring::{Origin, RingWriter};
 
 /// The owner of a ring; threads may share it.
 #[pyclass(name = "RingWriter", module = "ringdaq_core", frozen)]
@@ -108,17 +108,20 @@ impl PyRingWriter {
 #[pymethods]
 impl PyRingWriter {
     #[staticmethod]
-    #[pyo3(signature = (path, schema, capacity_bytes, period_nanos = 0, period_rows = 0))]
+    #[pyo3(signature = (path, schema, capacity_bytes, period_nanos = 0, period_rows = 0, origin = None))]
     fn create(
         path: PathBuf,
         schema: &PySchema,
         capacity_bytes: u64,
         period_nanos: i64,
         period_rows: i64,
+        origin: Option<(u64, u64, u64)>,
     ) -> PyResult<Self> {
         let encoder = Encoder::new(&schema.0)?;
         let smallest = encoder.smallest_payload();
-        let ring = RingWriter::create(&path, schema.0.message(), capacity_bytes, smallest)?;
+        let (sequence, offset, rows) = origin.unwrap_or_default();
+        let (origin, message) = (Origin { sequence, offset, rows }, schema.0.message());
+        let ring = RingWriter::create_at(&path, message, capacity_bytes, smallest, origin)?;
         let generation = ring.constants().generation;
         let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
         let inner = Inner { ring: Some(ring), encoder, pending: None, loaned: false };
