@@ -39,6 +39,7 @@ pub mod frame;
 pub mod index;
 pub mod layout;
 pub mod memory;
+pub mod pipeline;
 pub mod reader;
 pub mod sync;
 pub mod wake;

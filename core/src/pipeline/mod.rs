@@ -1,0 +1,31 @@
+//! What is computed on the way: pooled packets, bounded queues, stages, and the runtime around them.
+//!
+//! - A packet has one owner, who may write it. It comes from a pool and goes back when it is dropped,
+//!   on whichever thread.
+//! - For several readers a packet is frozen. The last one to let go returns it.
+//! - Every queue is bounded, says what happens when it is full, and counts what it drops.
+//! - After a pipeline has started, moving packets allocates nothing.
+
+pub mod bell;
+mod lane;
+pub mod packet;
+pub mod pool;
+pub mod queue;
+pub mod rate;
+
+#[cfg(not(loom))]
+pub mod slab;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+pub use packet::{Packet, SharedPacket};
+pub use pool::{Pool, PoolStatistics};
+pub use queue::{Input, Output, Policy, QueueStatistics, Received, SendError, StageQueue};
+pub use rate::Rate;
+#[cfg(not(loom))]
+pub use slab::{BufferSlab, DataType, Header, Shape};
+
+/// A pool of sample buffers.
+#[cfg(not(loom))]
+pub type MemoryPool = Pool<BufferSlab>;
