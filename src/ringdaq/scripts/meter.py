@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -12,6 +13,8 @@ from ringdaq.scripts.spent import operations_spent, wall_spent
 
 _LOOK_EVERY = 64
 """Operations between two looks for a stop; the budget is exact nevertheless."""
+_TELLING_DEPTH = 200
+"""Calls that telling the parent of a limit may nest."""
 
 
 class Meter:
@@ -84,10 +87,19 @@ class Meter:
     def exceed(self, error: ScriptLimitError) -> NoReturn:
         """End the script because of `error`; but what ends it already, counts."""
         if not self._ending():
-            self._tell_limit(error)  # fails where the stack is full; then a later try tells
-            self.limit = error
+            self._tell(error)
         self.delivered = True
         raise LimitReached(error)
+
+    def _tell(self, error: ScriptLimitError) -> None:
+        """Tell the parent; a script that has filled its stack must not be able to prevent it."""
+        depth = sys.getrecursionlimit()
+        sys.setrecursionlimit(depth + _TELLING_DEPTH)
+        try:
+            self._tell_limit(error)
+            self.limit = error
+        finally:
+            sys.setrecursionlimit(depth)
 
     def check(self) -> None:
         """Raise if the script must end, and may be interrupted here."""
