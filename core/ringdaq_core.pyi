@@ -81,6 +81,7 @@ def run_rhai(
     instruments: Mapping[str, tuple[Sequence[str], object]],
     plans: Sequence[str],
     operations: int,
+    total_operations: int,
     depth: int,
     words: Buffer,
     host: object,
@@ -94,9 +95,9 @@ def run_rhai(
     `words` are 16 shared bytes as u32: line, stop, and the progress as an f64.
     `host` has `verb(instrument, verb, args, named)`; a method for each of `sleep`, `emit`, `print`,
     `log`, `progress`; `plan(name, args, named, start, span)`; and `look()`, `operations_spent()`,
-    `memory_spent()`, `shield()`, `unshield()`. Where memory is so short that not even the reserve
-    up to the hard limit helps, `memory_gone()` must end the process. What it raises can be caught
-    by the script if it is an `Exception`.
+    `total_operations_spent()`, `memory_spent()`, `shield()`, `unshield()`. Where memory is so short
+    that not even the reserve up to the hard limit helps, `memory_gone()` must end the process. What
+    it raises can be caught by the script if it is an `Exception`.
     """
 
 def rhai_facts(source: str) -> tuple[list[tuple[str, str, str, int, int]], list[str]]:

@@ -23,7 +23,7 @@ class Host:
     def emit(self, values: Any) -> None:
         pass
 
-    def output(self, text: str) -> None:
+    def output(self, text: str, level: str, line: int) -> None:
         self.text += text
 
     def sleep(self, seconds: float) -> None:

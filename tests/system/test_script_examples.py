@@ -93,7 +93,7 @@ class Bench:
     def emit(self, values: dict[str, Any]) -> None:
         self.rows.append(values)
 
-    def output(self, text: str) -> None:
+    def output(self, text: str, level: str, line: int) -> None:
         self.text += text
 
     def sleep(self, seconds: float) -> None:

@@ -39,7 +39,7 @@ class Host:
     def emit(self, values: Any) -> None:
         self.calls.append(values)
 
-    def output(self, text: str) -> None:
+    def output(self, text: str, level: str, line: int) -> None:
         self.calls.append(text)
 
     def sleep(self, seconds: float) -> None:

@@ -16,7 +16,7 @@ class Host:
     def __init__(self) -> None:
         self.text = ""
 
-    def output(self, text: str) -> None:
+    def output(self, text: str, level: str, line: int) -> None:
         self.text += text
 
 

@@ -43,7 +43,7 @@ class Host:
     def emit(self, values: dict[str, Any]) -> None:
         self.rows.append(values)
 
-    def output(self, text: str) -> None:
+    def output(self, text: str, level: str, line: int) -> None:
         self.text += text
 
     def sleep(self, seconds: float) -> None:
@@ -513,7 +513,7 @@ def test_a_process_that_cannot_start_python_says_so(
 
 
 def test_a_daemon_side_that_fails_ends_the_run(runner: Runner) -> None:
-    def full(text: str) -> None:
+    def full(text: str, level: str, line: int) -> None:
         raise OSError("no space")
 
     runner.host.output = full  # type: ignore[method-assign]

@@ -95,8 +95,8 @@ impl Host for PythonHost {
         self.ask(if exhausted { "memory_spent" } else { "look" })
     }
 
-    fn spent(&self) -> Result<(), Trouble> {
-        self.ask("operations_spent")
+    fn spent(&self, whole_run: bool) -> Result<(), Trouble> {
+        self.ask(if whole_run { "total_operations_spent" } else { "operations_spent" })
     }
 
     fn shield(&self, begins: bool) {
@@ -306,7 +306,7 @@ fn arm(py: Python<'_>, host: &PythonHost) {
 
 /// Runs a script to its end, holding the interpreter but for its calls into `host`.
 #[pyfunction]
-#[pyo3(signature = (source, *, parameters, instruments, plans, operations, depth, words, host))]
+#[pyo3(signature = (source, *, parameters, instruments, plans, operations, total_operations, depth, words, host))]
 #[allow(clippy::too_many_arguments, reason = "all by name")]
 fn run_rhai(
     py: Python<'_>,
@@ -315,6 +315,7 @@ fn run_rhai(
     instruments: &Bound<'_, PyDict>,
     plans: Vec<String>,
     operations: u64,
+    total_operations: u64,
     depth: usize,
     words: PyBuffer<u32>,
     host: Py<PyAny>,
@@ -329,7 +330,8 @@ fn run_rhai(
             Ok((name.extract()?, verbs))
         })
         .collect::<PyResult<_>>()?;
-    let script = Script { source, parameters, instruments, plans, operations, depth };
+    let script =
+        Script { source, parameters, instruments, plans, operations, total_operations, depth };
     arm(py, &host);
     let ended = run(script, page(words)?, Rc::new(host));
     ARMED.store(false, Ordering::Relaxed);

@@ -41,6 +41,8 @@ pub struct Script {
     pub plans: Vec<String>,
     /// Operations between two verbs.
     pub operations: u64,
+    /// Operations in all.
+    pub total_operations: u64,
     /// How deep functions may call each other.
     pub depth: usize,
 }
@@ -66,7 +68,7 @@ impl fmt::Debug for End {
 pub fn run(script: Script, page: Page, host: Rc<dyn Host>) -> Result<(), Failure> {
     let mut engine = bare();
     engine.set_max_call_levels(script.depth);
-    let meter = Rc::new(Meter::new(page, host, script.operations));
+    let meter = Rc::new(Meter::new(page, host, script.operations, script.total_operations));
     let progress = Rc::new(Progress::new(page));
     let mut all: Vec<String> = script.instruments.iter().flat_map(|(_, v)| v.clone()).collect();
     all.sort();

@@ -20,15 +20,17 @@ pub(super) struct Meter {
     pub host: Rc<dyn Host>,
     operations: u64,
     left: Cell<u64>,
+    total_left: Cell<u64>,
     steps: Cell<u32>,
     /// Whether the script has been told to end, so that it must hear it again at every step.
     told: Cell<bool>,
 }
 
 impl Meter {
-    pub fn new(page: Page, host: Rc<dyn Host>, operations: u64) -> Self {
-        let (left, steps) = (Cell::new(operations), Cell::new(0));
-        Self { page, host, operations, left, steps, told: Cell::new(false) }
+    pub fn new(page: Page, host: Rc<dyn Host>, operations: u64, total: u64) -> Self {
+        let (left, total_left) = (Cell::new(operations), Cell::new(total));
+        let (steps, told) = (Cell::new(0), Cell::new(false));
+        Self { page, host, operations, left, total_left, steps, told }
     }
 
     /// Starts the budget anew.
@@ -66,9 +68,15 @@ impl Meter {
         self.steps.set(0);
         let Some(left) = self.left.get().checked_sub(1) else {
             self.refill();
-            return self.host.spent();
+            return self.host.spent(false);
+        };
+        let Some(total_left) = self.total_left.get().checked_sub(1) else {
+            self.total_left.set(self.operations); // for tidying up
+            self.refill();
+            return self.host.spent(true);
         };
         self.left.set(left);
+        self.total_left.set(total_left);
         if self.told.get() || self.page.must_look() { self.host.look() } else { Ok(()) }
     }
 

@@ -63,8 +63,8 @@ pub trait Host {
     ) -> Result<Dynamic, Trouble>;
     /// Fails if the script must end and is not tidying up.
     fn look(&self) -> Result<(), Trouble>;
-    /// The budget of operations is used up.
-    fn spent(&self) -> Result<(), Trouble>;
+    /// The budget of operations is used up: the one between two verbs, or that of the whole run.
+    fn spent(&self, whole_run: bool) -> Result<(), Trouble>;
     /// Tidying up begins or ends.
     fn shield(&self, begins: bool);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ringdaq.model import RunState
 Status = dict[str, Any]
 POLL_SECS = 0.2
 SEAL_SECS = 60.0
+_OF_ITSELF = re.compile(r"run\.[^.]+\.(log|trace|progress)")
 
 
 class Interrupts:
@@ -116,10 +118,11 @@ def report(status: Status) -> None:
 
 
 def rows_of(recording: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """Name, durable rows and gaps of each stream."""
+    """Name, durable rows and gaps of each stream but those that the run keeps of itself."""
     return [
         (name, counts["durable_rows"], counts["gaps"])
         for name, counts in sorted(recording["streams"].items())
+        if not _OF_ITSELF.fullmatch(name) or counts["gaps"]
     ]
 
 

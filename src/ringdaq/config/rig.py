@@ -109,6 +109,10 @@ class ScriptsConfig(Section):
 
     operations: Annotated[int, Field(gt=0)] = 10_000
     """Steps of the script between two instrument calls or sleeps."""
+    total_operations: Annotated[int, Field(gt=0)] = 1_000_000_000
+    """Steps of the script in all."""
+    verbs_per_sec: Positive = 2_000.0
+    """Instrument calls, sleeps and rows a second, over ten seconds; what comes quicker waits."""
     wall_secs: Positive = 86_400.0
     """From start to end."""
     memory_bytes: Size = 512 * MIB

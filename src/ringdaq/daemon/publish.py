@@ -126,9 +126,12 @@ class Publisher:
             if batch is not None:
                 batch.flush()
 
-    def live_values(self) -> dict[str, float | int | bool | str]:
-        """The newest value of each scalar channel, by `stream.channel`."""
-        return dict(self._live)
+    def live_values(self, *streams: str) -> dict[str, float | int | bool | str]:
+        """The newest value of each scalar channel, of these streams or of all; `stream.channel`."""
+        if not streams:
+            return dict(self._live)
+        keys = [key for stream in streams for key in self._keys.get(stream, ())]
+        return {key: self._live[key] for key in keys if key in self._live}
 
     def forget(self, stream: str) -> None:
         """Close a stream for good; its ring stays readable."""

@@ -157,6 +157,8 @@ class RunManager:
         asked = self._rig.scripts
         return Limits(
             operations=asked.operations,
+            total_operations=asked.total_operations,
+            verbs_per_sec=asked.verbs_per_sec,
             wall_secs=asked.wall_secs,
             memory_bytes=asked.memory_bytes,
             output_bytes=asked.output_bytes,

@@ -13,6 +13,7 @@ from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.diary import WRITE_SECS, Diary
 from ringdaq.daemon.emitted import EmittedStream
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.plans import Execution, shape
@@ -73,9 +74,11 @@ class Run:
         self._created, self._started, self._ended = now_nanos(), 0, 0
         self._stop = threading.Event()
         self._line = 0
+        self._last_values: dict[str, Any] | None = None
         self.ended = threading.Event()
         """Set when the run is over and its status will not change, the file's part aside."""
         self._emitted = EmittedStream(self.run_id, publisher, self._record_ring)
+        self._diary = Diary(self.run_id, publisher, self._record_ring)
         self._process = ScriptProcess(
             script["content"],
             name=script["name"],
@@ -93,7 +96,8 @@ class Run:
     def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out a verb of a granted instrument."""
         try:
-            return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+            with self._diary.doing(f"{instrument}.{verb}", self._process.current_line):
+                return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
         except InstrumentError as error:
             if self._stop.is_set():  # the motion was ended on purpose, not by a fault
                 raise ScriptStoppedError(f"the run was stopped: {error}") from error
@@ -112,7 +116,8 @@ class Run:
         said = f"{args!r:.200} {kwargs!r:.200}"
         self._audit.note(self.owner, "plan", name, new=said)
         try:
-            return execution.run()
+            with self._diary.doing(name, self._process.current_line):
+                return execution.run()
         except InstrumentError as error:
             if self._stop.is_set():
                 raise ScriptStoppedError(f"the run was stopped: {error}") from error
@@ -122,8 +127,9 @@ class Run:
         """Write a row into the run's own stream."""
         self._emitted.emit(values)
 
-    def output(self, text: str) -> None:
-        """Nothing more to do: the process keeps the tail of the output itself."""
+    def output(self, text: str, level: str, line: int) -> None:
+        """Write it into the run's log; the process keeps the tail of the output itself."""
+        self._diary.said(text, level, line)
 
     def sleep(self, seconds: float) -> None:
         """Wait, or raise `ScriptStoppedError` as soon as a stop is asked for."""
@@ -187,7 +193,14 @@ class Run:
 
     def wait_for_end(self) -> None:
         """Wait until the script's process is gone, then bring everything to rest."""
-        self._finish(self._process.wait(None) or Outcome(RunState.CRASHED, None, 0))
+        while (outcome := self._process.wait(WRITE_SECS)) is None:
+            self._note_progress()
+            self._diary.write()
+        self._finish(outcome)
+
+    def _note_progress(self) -> None:
+        percent = self._process.progress_percent
+        self._diary.reached(self._process.current_line, percent, self._eta_secs(percent))
 
     def _finish(self, outcome: Outcome) -> None:
         """The state becomes final only when the instruments are at rest."""
@@ -198,10 +211,14 @@ class Run:
         if self._process.pid and not self._process.wait_idle(IDLE_SECS):
             log.error("run %s: an instrument has not come back from its last verb", self.run_id)
         self._line = outcome.line
+        self._note_progress()
+        self._diary.write()
+        self._last_values = self._live_values()
         self._put_back()
         self._ended, self._error = now_nanos(), outcome.error
         self._close_recording(outcome)
         self._emitted.close()
+        self._diary.close()
         for host in self.hosts.values():
             host.release(self.owner)
         self._state = outcome.state
@@ -275,6 +292,13 @@ class Run:
             self._state = RunState.STOPPING
         self._stop.set()
 
+    def _live_values(self) -> dict[str, Any]:
+        """The newest values of its instruments and of what it emits; at its end, the last ones."""
+        if self._last_values is not None:
+            return self._last_values
+        streams = [stream for host in self.hosts.values() for stream in host.streams]
+        return self._publisher.live_values(self._emitted.name, *streams)
+
     def status(self) -> dict[str, Any]:
         """Everything known of the run, as plain values."""
         process = self._process
@@ -284,6 +308,7 @@ class Run:
             "run_id": self.run_id,
             "script_id": self._script["script_id"],
             "script_name": self._script["name"],
+            "script_hash": self._script["hash"],
             "state": self.state.value,
             "progress_percent": percent,
             "eta_secs": self._eta_secs(percent),
@@ -297,6 +322,9 @@ class Run:
             "instruments": sorted(self.hosts),
             "user": self._user,
             "output": process.output,
+            **self._diary.status(),
+            "live_values": self._live_values(),
+            "throttled_secs": process.throttled_secs,
             "recording": self._desk.status(self.run_id),
         }
 

@@ -34,6 +34,9 @@ DEFAULT_MODULES = (
 VERBS = ("emit", "log", "parameters", "print", "progress", "shutter_open", "sleep")
 """What every script has beside its instruments."""
 
+LEVELS = ("debug", "info", "warning", "error")
+"""What `log` may say of its text; `print` is "info"."""
+
 PLANS = ("adaptive", "count", "fly_scan", "grid_scan", "list_scan", "scan")
 """Loops that the daemon carries out."""
 

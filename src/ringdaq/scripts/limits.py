@@ -14,6 +14,10 @@ class Limits:
 
     operations: int = 10_000
     """Statements and loop turns between two verbs; a verb, `sleep` or `emit` starts anew."""
+    total_operations: int = 10**9
+    """Statements and loop turns of the whole run."""
+    verbs_per_sec: float = 2_000.0
+    """Verbs beyond it wait; `throttle.SLACK_SECS` of it may come at once."""
     wall_secs: float = 86_400.0
     """From start to end, waiting included."""
     memory_bytes: int = 512 << 20

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ringdaq.errors import ScriptLimitError
 from ringdaq.scripts.interrupts import LimitReached, ScriptStopped
 from ringdaq.scripts.page import GO_ON, LINE, STOP, WALL_LIMIT, Page
-from ringdaq.scripts.spent import operations_spent, wall_spent
+from ringdaq.scripts.spent import operations_spent, total_operations_spent, wall_spent
 
 _LOOK_EVERY = 64
 """Operations between two looks for a stop; the budget is exact nevertheless."""
@@ -37,6 +37,7 @@ class Meter:
         self.delivered = False
         """Whether the script has been told to end."""
         self._operations = int(limits["operations"])
+        self._total = self._total_left = int(limits["total_operations"])
         self._wall_secs = limits["wall_secs"]
         self._lines = page.words
         self._tell_limit = tell_limit
@@ -48,12 +49,14 @@ class Meter:
 
     def refill(self) -> None:
         """Start the budget anew."""
+        self._total_left += self._fuse
         self._left = self._operations
         self._cut()
 
     def _cut(self) -> None:
-        self._fuse = min(1 if self.delivered else _LOOK_EVERY, self._left)
+        self._fuse = min(1 if self.delivered else _LOOK_EVERY, self._left, self._total_left)
         self._left -= self._fuse
+        self._total_left -= self._fuse
 
     @property
     def line(self) -> int:
@@ -77,7 +80,12 @@ class Meter:
             self._look()
 
     def _look(self) -> None:
+        self._fuse = 0
         self.check()
+        if self._total_left <= 0:
+            self._total_left = self._operations  # for tidying up
+            self.refill()
+            self.exceed(total_operations_spent(self._total, self.line))
         if self._left <= 0:
             self.refill()
             self.exceed(operations_spent(self._operations, self.line))

@@ -33,8 +33,9 @@ from ringdaq.scripts.page import STOP_ASKED, WALL_LIMIT
 from ringdaq.scripts.plan_control import PlanControl
 from ringdaq.scripts.requests import Grant, ProtocolError
 from ringdaq.scripts.spawn import Spawned, spawn
-from ringdaq.scripts.spent import wall_spent
+from ringdaq.scripts.spent import throttled, wall_spent
 from ringdaq.scripts.status import Status
+from ringdaq.scripts.throttle import Throttle
 from ringdaq.scripts.wire import PeerGoneError, Wire
 
 _SLEEP_SLICE_SECS = 0.25
@@ -55,8 +56,8 @@ class ScriptHost(Protocol):
     def emit(self, values: dict[str, float | int | bool | str]) -> None:
         """Write one row into the run's own stream."""
 
-    def output(self, text: str) -> None:
-        """Keep what the script printed."""
+    def output(self, text: str, level: str, line: int) -> None:
+        """Keep what the script printed at a line, or logged at a level."""
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises `ScriptStoppedError` when a stop was asked for."""
@@ -97,6 +98,7 @@ class ScriptProcess:
         self._spawn_error: Exception | None = None
         self._lock = threading.Condition()
         self._hold = Hold()
+        self._throttle = Throttle(limits.verbs_per_sec)
         self._stop_asked = False
         self._cause: RingdaqError | None = None
         self._deadline: float | None = None
@@ -164,6 +166,11 @@ class ScriptProcess:
         """Whether the script is held now."""
         return self._hold.holds
 
+    @property
+    def throttled_secs(self) -> float:
+        """How long its verbs were held back in all, because they came too quickly."""
+        return self._throttle.waited_secs
+
     def request_stop(self) -> None:
         """Ask the script to end; it has `stop_secs` to tidy up before it is killed."""
         self._end(STOP_ASKED, None)
@@ -224,7 +231,7 @@ class ScriptProcess:
 
     def _finish(self, child: Spawned) -> None:
         returncode = child.reap()
-        self._hold.release()
+        self._let_go()
         with self._lock:
             self._gone = True
             # What the script sent last is still on its way, unless an instrument holds us up.
@@ -254,8 +261,12 @@ class ScriptProcess:
             self._status.ask_to_end(reason)
             self._begin_deadline()
 
-    def _begin_deadline(self) -> None:
+    def _let_go(self) -> None:
         self._hold.release()
+        self._throttle.release()
+
+    def _begin_deadline(self) -> None:
+        self._let_go()
         if self._deadline is None:
             self._deadline = time.monotonic() + self._limits.stop_secs
         if self._child is not None and not self._gone:
@@ -268,7 +279,7 @@ class ScriptProcess:
             self._killing = self._killing or killing
             self._child.kill()
             self._child.wake()
-        self._hold.release()
+        self._let_go()
 
     # The serving thread.
 
@@ -294,7 +305,7 @@ class ScriptProcess:
         if "method" in message:
             self._answer(wire, message)
         elif event == "output":
-            self._host.output(self._status.print(message.get("data")))
+            self._host.output(*self._status.print(message))
         elif event == "done":
             self._done = message
         elif event == "limit":
@@ -313,6 +324,8 @@ class ScriptProcess:
         closing = message.get("closing") is True
         if not closing:
             self._hold.wait()
+            if self._throttle.wait():
+                self._host.output(*self._status.note(throttled(self._limits.verbs_per_sec)))
         with self._lock:
             if self._gone:
                 return

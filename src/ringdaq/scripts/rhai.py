@@ -12,7 +12,12 @@ from ringdaq.errors import ScriptFailedError, to_wire
 from ringdaq.scripts import verbs
 from ringdaq.scripts.language import PLANS, source_lines
 from ringdaq.scripts.plan_verbs import PlanVerbs
-from ringdaq.scripts.spent import memory_spent, operations_spent, recursion_spent
+from ringdaq.scripts.spent import (
+    memory_spent,
+    operations_spent,
+    recursion_spent,
+    total_operations_spent,
+)
 
 DEPTH = 250
 """How deep functions may call each other: the engine takes a lot of stack for each call."""
@@ -35,6 +40,7 @@ def run(start: Mapping[str, Any], caller: verbs.Caller) -> None:
         },
         plans=[name for name in PLANS if name != "adaptive"],
         operations=limits["operations"],
+        total_operations=limits["total_operations"],
         depth=DEPTH,
         words=caller.page.words,
         host=host,
@@ -71,6 +77,7 @@ class _Host:
         limits = start["limits"]
         self._caller, self._meter = caller, caller.meter
         self._operations: int = limits["operations"]
+        self._total_operations: int = limits["total_operations"]
         self._memory_bytes: int = limits["memory_bytes"]
         speech = verbs.Speech(caller, limits["output_bytes"])
         self.instruments = {
@@ -108,6 +115,10 @@ class _Host:
     def operations_spent(self) -> NoReturn:
         """End the script: it computed too much between two verbs."""
         self._meter.exceed(operations_spent(self._operations, self._meter.line))
+
+    def total_operations_spent(self) -> NoReturn:
+        """End the script: it computed too much in all."""
+        self._meter.exceed(total_operations_spent(self._total_operations, self._meter.line))
 
     def memory_spent(self) -> NoReturn:
         """End the script: an allocation failed."""

@@ -15,6 +15,16 @@ def operations_spent(operations: int, line: int) -> ScriptLimitError:
     )
 
 
+def total_operations_spent(operations: int, line: int) -> ScriptLimitError:
+    """Too much computing in the whole run."""
+    return ScriptLimitError(
+        f"a run may do {operations} operations in all; used up at line {line}; "
+        "compute less, or raise 'total_operations' in the rig file",
+        limit="total_operations",
+        line=line,
+    )
+
+
 def wall_spent(secs: float, line: int) -> ScriptLimitError:
     """The run took longer than it may."""
     return ScriptLimitError(
@@ -22,6 +32,14 @@ def wall_spent(secs: float, line: int) -> ScriptLimitError:
         "divide the work, or raise 'wall_secs' in the rig file",
         limit="wall_secs",
         line=line,
+    )
+
+
+def throttled(verbs_per_sec: float) -> str:
+    """What is said once, of verbs that come too quickly; they wait, and the run goes on."""
+    return (
+        f"a script may use {verbs_per_sec:g} verbs a second; these come quicker and wait: "
+        "sleep() in between, use scan(), or raise 'verbs_per_sec' in the rig file"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import threading
+from collections.abc import Mapping
+from typing import Any
 
-from ringdaq.scripts.language import source_lines
+from ringdaq.scripts.language import LEVELS, source_lines
 from ringdaq.scripts.page import GO_ON, PROGRESS, STOP, Page
 from ringdaq.scripts.requests import ProtocolError
 
@@ -90,11 +92,26 @@ class Status:
                 self._page.close()
             self._page = None
 
-    def print(self, data: object) -> str:
-        """Keep the end of the output; returns the text, with control characters made visible."""
+    def print(self, message: Mapping[str, Any]) -> tuple[str, str, int]:
+        """Keep the end of the output; returns text, level and line.
+
+        Control characters in the text are made visible.
+        """
+        data, level, line = (message.get(key) for key in ("data", "level", "line"))
         if not isinstance(data, bytes) or len(data) > self._output_left:
             raise ProtocolError("output must be bytes within the run's limit")
+        if level not in LEVELS or type(line) is not int:
+            raise ProtocolError("output must have a level and a line")
         self._output_left -= len(data)
         text = self._decoder.decode(data).translate(CONTROLS)
+        self._keep(text)
+        return text, level, line if 0 <= line <= len(self._lines) else 0
+
+    def note(self, text: str) -> tuple[str, str, int]:
+        """Add a warning of the daemon's own; returns text, level and line."""
+        text, line = f"warning: {text} (line {self.line})\n", self.line
+        self._keep(text if self.output.endswith("\n") or not self.output else "\n" + text)
+        return text, "warning", line
+
+    def _keep(self, text: str) -> None:
         self.output = (self.output + text)[-TAIL_CHARACTERS:]
-        return text

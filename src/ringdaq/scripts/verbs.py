@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from ringdaq.control import Message
 from ringdaq.errors import ScriptLimitError, from_wire, to_wire
 from ringdaq.scripts.interrupts import ScriptStopped
-from ringdaq.scripts.language import PLANS, RESERVED_COLUMN
+from ringdaq.scripts.language import LEVELS, PLANS, RESERVED_COLUMN
 from ringdaq.scripts.meter import Meter
 from ringdaq.scripts.page import Page
 from ringdaq.scripts.plan_verbs import PlanVerbs
@@ -54,6 +54,11 @@ class Caller:
         if "error" in reply:
             raise from_wire(reply["error"])
         return reply.get("result")
+
+    def here(self) -> int:
+        """The line that the script is at."""
+        self.meter.at(self._line_now())
+        return self.meter.line
 
     def tell(self, event: str, **fields: object) -> None:
         """Send something that wants no answer."""
@@ -162,11 +167,14 @@ class Speech:
     ) -> None:
         """`print`, kept with the run."""
         text = (" " if sep is None else sep).join(map(str, values))
-        self._write(text + ("\n" if end is None else end))
+        self._write(text + ("\n" if end is None else end), "info")
 
-    def log(self, text: object) -> None:
-        """`print` with the seconds since the start before it."""
-        self._write(f"[{time.monotonic() - self._started:10.3f}] {text}\n")
+    def log(self, text: object, level: str = "info") -> None:
+        """`print` with the seconds since the start before it, and a level."""
+        if level not in LEVELS:
+            raise ValueError(f"log takes a level of {', '.join(LEVELS)}; found {level!r:.80}")
+        said = "" if level == "info" else f"{level}: "
+        self._write(f"[{time.monotonic() - self._started:10.3f}] {said}{text}\n", level)
 
     def progress(self, done: float, total: float) -> None:
         """Say how far the script is, instead of what its loops tell."""
@@ -174,12 +182,15 @@ class Speech:
             raise ValueError(f"progress takes 0 <= done <= total; found {done!r} of {total!r}")
         self._caller.progress.state(done / total)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, level: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
         fits = data[: self._output_left]
         self._output_left -= len(fits)
+        line = self._caller.here()
         for start in range(0, len(fits), 1 << 20):
-            self._caller.tell("output", data=fits[start : start + (1 << 20)])
+            self._caller.tell(
+                "output", data=fits[start : start + (1 << 20)], level=level, line=line
+            )
         if len(fits) < len(data):
             meter = self._caller.meter
             meter.exceed(output_spent(self._output_bytes, meter.line))

@@ -4,7 +4,8 @@ From the child:
 
 - `{"id", "method": "verb" | "emit" | "sleep", "params": [...]}`, answered by
   `{"id", "result"}`, `{"id", "error"}`, or `{"id"}` alone where a stop came first
-- `{"event": "output", "data"}`, `{"event": "limit", "error"}`, `{"event": "done", ...}`
+- `{"event": "output", "data", "level", "line"}`, `{"event": "limit", "error"}`,
+  `{"event": "done", ...}`
 
 A request carries `closing` when the script is tidying up.
 From the parent comes one `{"event": "start", ...}` before all.

@@ -20,11 +20,11 @@ INSTRUMENTS = {"stage": ("move_abs",)}
 class Script:
     """A woven script that notes line and progress at each call of `stage.move_abs`."""
 
-    def __init__(self, source: str, operations: int = 10_000) -> None:
+    def __init__(self, source: str, operations: int = 10_000, total: int = 10**9) -> None:
         descriptor, self.page = create_page()
         os.close(descriptor)
         self.limits: list[object] = []
-        limits = {"operations": operations, "wall_secs": 1.0}
+        limits = {"operations": operations, "total_operations": total, "wall_secs": 1.0}
         self.meter = Meter(limits, self.page, self.limits.append)
         self.progress = Progress(self.page)
         self.notes: list[tuple[int, float | None]] = []
