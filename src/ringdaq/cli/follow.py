@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from ringdaq.cli.exit_codes import FAILED, OK
-from ringdaq.cli.output import data, say, table
+from ringdaq.cli.output import data, say, shown, table
 from ringdaq.cli.progress import Display, describe
 from ringdaq.control import ControlClient
 from ringdaq.model import RunState
@@ -113,7 +113,7 @@ def report(status: Status) -> None:
         return
     if recording["state"] != "sealed":
         say(f"error: the file is {recording['state']}: {_message(recording.get('error'))}")
-    data(f"file: {recording['file']}")
+    data(f"file: {shown(recording['file'])}")
     data(table(["stream", "rows", "gaps"], rows_of(recording)))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,12 @@ def plain(value: Any) -> Any:
 
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def shown(path: str) -> str:
+    """The path as one would type it here: relative where it is below the working folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
