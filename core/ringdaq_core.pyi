@@ -25,7 +25,6 @@ __all__ = [
     "ClosedError",
     "RhaiSyntaxError",
     "Appender",
-    "ArrowArray",
     "Loan",
     "Located",
     "Schema",
@@ -275,15 +274,11 @@ class Located:
     def head(self) -> bytes:
         """A verified copy of the head of the record's message."""
 
-    def arrow(self) -> ArrowArray:
-        """The record as an Arrow array; its numbers are not copied."""
+    def arrow(self) -> int:
+        """Address of the record as an Arrow array, valid as long as this; numbers are not copied.
 
-@final
-class ArrowArray:
-    """An array of the Arrow C data interface that nobody has taken yet."""
-
-    @property
-    def address(self) -> int: ...
+        Whoever takes the array moves it away, as the Arrow C data interface has it.
+        """
 
 @final
 class RingReader:
@@ -332,6 +327,11 @@ class RingReader:
 
         Notices a writer's death within 250 ms. Lets signal handlers run.
         """
+
+    def next(
+        self, sequence: int, timeout_secs: float
+    ) -> tuple[tuple[int, int, int, int], bytes] | None:
+        """`wait` and `read` in one; None after the timeout."""
 
     def statistics(
         self,

@@ -1,6 +1,6 @@
 /* Wakes sleeping processes with a futex at a fixed pace.
  *
- * wake FILE SLEEPERS MESSAGES PERIOD_NANOS MESSAGE_BYTES
+ * wake FILE SLEEPERS MESSAGES PERIOD_NANOS MESSAGE_BYTES [WAKER_CPU SLEEPER_CPU]
  *
  * Prints: p50 and p99 of the delay until the first sleeper runs, p50 of the waker's own cost, and
  * the processor time of all processes for each message, all in ns.
@@ -8,6 +8,7 @@
 #include "limit.h"
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -23,6 +24,13 @@ struct shared {
 
 static void futex(_Atomic uint32_t *word, int operation, uint32_t value) {
     syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+}
+
+static void pin(const char *cpu) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(atoi(cpu), &cpus);
+    sched_setaffinity(0, sizeof cpus, &cpus);
 }
 
 static void sleeper(struct shared *shared, uint32_t messages, int keeps_time) {
@@ -48,7 +56,7 @@ static int64_t processor_nanos(int who) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6)
+    if (argc != 6 && argc != 8)
         return 2;
     int sleepers = atoi(argv[2]), messages = atoi(argv[3]), size = atoi(argv[5]);
     int64_t period = atoll(argv[4]);
@@ -59,8 +67,13 @@ int main(int argc, char **argv) {
     char *message = calloc(1, size);
     int64_t *cost = calloc(messages, sizeof *cost);
     for (int i = 0; i < sleepers; i++)
-        if (fork() == 0)
+        if (fork() == 0) {
+            if (argc == 8)
+                pin(argv[7]);
             sleeper(shared, messages, i == 0);
+        }
+    if (argc == 8)
+        pin(argv[6]);
     while (atomic_load(&shared->ready) < (uint32_t)sleepers)
         usleep(1000);
     usleep(10000);

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from place import Place
@@ -74,6 +74,15 @@ def _subscribe(peer: str, place: Place) -> None:
     os._exit(0)
 
 
+class _SubscriberDiedError(Exception):
+    """The other process ended before it had a result."""
+
+
+def _last_line(said: IO[str]) -> str:
+    said.seek(0)
+    return (said.read().strip().splitlines() or ["nothing"])[-1]
+
+
 class _Sender:
     def __init__(self, publisher: Any, size: int) -> None:
         self._publisher = publisher
@@ -118,14 +127,19 @@ def _flood(send: Callable[[], None], seconds: float, most: int) -> int:
 def measure(peer: str, size: int, seconds: float) -> dict[str, Any]:
     """Delay and rate of one peer for one size of message."""
     module = adapter(peer)
-    with tempfile.TemporaryDirectory(prefix="rdb-") as address:
+    with (
+        tempfile.TemporaryDirectory(prefix="rdb-") as address,
+        tempfile.TemporaryFile("w+") as said,
+    ):
         place = Place(address, size)
         stop = module.serve(place) if hasattr(module, "serve") else (lambda: None)
         publisher = module.publisher(place)
         command = [sys.executable, __file__, "--subscribe", peer, address, str(size)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
         try:
             return _measure(module, _Sender(publisher, size), child, size, seconds)
+        except _SubscriberDiedError as died:
+            raise ChildProcessError(f"{died}; it said: {_last_line(said)}") from None
         finally:
             child.kill()
             child.wait()
@@ -139,7 +153,7 @@ def _measure(
 ) -> dict[str, Any]:
     assert child.stdout is not None
     if child.stdout.readline().strip() != "ready":
-        raise ConnectionError("the subscriber did not start")
+        raise _SubscriberDiedError("the subscriber did not start")
     os.set_blocking(child.stdout.fileno(), False)
     _until(lambda: sender.send(WARM), lambda: child.stdout.readline() == "warm\n", 0.01)
     os.set_blocking(child.stdout.fileno(), True)
@@ -150,7 +164,10 @@ def _measure(
     sent = _flood(lambda: sender.send(FLOOD), seconds, most)
     time.sleep(0.05)
     _until(lambda: sender.send(END), lambda: child.poll() is not None, 0.05)
-    found = json.loads(child.stdout.readline())
+    result = child.stdout.readline()
+    if not result:
+        raise _SubscriberDiedError(f"the subscriber ended with {child.returncode}")
+    found = json.loads(result)
     late = sorted(found["late"])
     return {
         "p50_us": late[len(late) // 2] / 1e3,

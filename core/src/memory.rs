@@ -10,9 +10,6 @@ pub trait Memory {
     /// Loads the 8-aligned word at a file offset.
     fn load(&self, at: usize, order: Ordering) -> u64;
 
-    /// Brings the byte at a file offset closer, as it will be wanted soon.
-    fn touch(&self, _at: usize) {}
-
     /// Copies bulk bytes out. They may be torn: use them only after a check that they were not.
     fn copy_out(&self, at: usize, into: &mut [u8]);
 }
@@ -40,10 +37,6 @@ pub trait MemoryMut: Memory {
 impl<M: Memory + ?Sized> Memory for std::sync::Arc<M> {
     fn load(&self, at: usize, order: Ordering) -> u64 {
         (**self).load(at, order)
-    }
-
-    fn touch(&self, at: usize) {
-        (**self).touch(at);
     }
 
     fn copy_out(&self, at: usize, into: &mut [u8]) {

@@ -268,12 +268,6 @@ impl Memory for Region {
         self.word(at).load(order)
     }
 
-    fn touch(&self, at: usize) {
-        self.check_range(at, 1);
-        // SAFETY: in bounds. The value may be anything and is thrown away.
-        unsafe { self.start.as_ptr().add(at).read_volatile() };
-    }
-
     fn copy_out(&self, at: usize, into: &mut [u8]) {
         self.check_range(at, into.len());
         // SAFETY: in bounds, and `into` is not part of the mapping. The writer may change the source

@@ -146,16 +146,7 @@ impl<M: MemoryMut> Writer<M> {
         self.head = slot.offset + slot.length;
         self.next = sequence + 1;
         self.publish_head(stamp.heartbeat_nanos);
-        self.look_ahead();
         sequence
-    }
-
-    /// Touches what the next record will evict first: it has long left the caches, and waiting for
-    /// it then would cost more than a small record.
-    fn look_ahead(&self) {
-        if self.tail < self.head {
-            self.memory.touch(self.geometry.data_at(self.tail));
-        }
     }
 
     /// Tells readers that nothing will follow.

@@ -37,7 +37,6 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<schema::PySchema>()?;
     module.add_class::<writer::PyRingWriter>()?;
     module.add_class::<reader::PyRingReader>()?;
-    module.add_class::<reader::PyArrowArray>()?;
     module.add_class::<reader::PyLocated>()?;
     module.add_class::<appender::PyAppender>()?;
     module.add_class::<loan::PyLoan>()?;

@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
@@ -79,30 +79,22 @@ fn copied<'py>(
     Ok(object)
 }
 
-/// An Arrow array that nobody has taken yet.
-#[pyclass(name = "ArrowArray", module = "ringdaq_core", frozen)]
-pub struct PyArrowArray(Box<UnsafeCell<cdata::ArrowArray>>);
-
-// SAFETY: only the pointer is handed out; whoever takes the array moves it away, under the
-// interpreter's lock, and what it refers to is reached through it alone.
-unsafe impl Send for PyArrowArray {}
-// SAFETY: as above.
-unsafe impl Sync for PyArrowArray {}
-
-#[pymethods]
-impl PyArrowArray {
-    #[getter]
-    fn address(&self) -> usize {
-        self.0.get().addr()
-    }
-}
-
 /// A record in the mapping.
 #[pyclass(name = "Located", module = "ringdaq_core", frozen)]
 pub struct PyLocated {
     reader: Py<PyRingReader>,
     located: Located,
+    /// Arrays that were handed out; their contents belong to whoever has moved them away.
+    #[allow(clippy::vec_box, reason = "their addresses must not change")]
+    arrays: Mutex<Vec<Box<Lent>>>,
 }
+
+/// An Arrow array that somebody else may move away.
+struct Lent(UnsafeCell<cdata::ArrowArray>);
+
+// SAFETY: only the address is handed out; whoever takes the array moves it away once, and what it
+// refers to may be used by any thread.
+unsafe impl Send for Lent {}
 
 #[pymethods]
 impl PyLocated {
@@ -135,7 +127,7 @@ impl PyLocated {
         Ok(PyBytes::new(py, &self.reader.get().ring.message_head(&self.located)?))
     }
 
-    fn arrow(&self) -> PyResult<PyArrowArray> {
+    fn arrow(&self) -> PyResult<usize> {
         let (reader, located) = (self.reader.get(), &self.located);
         let Some((schema, template)) = &reader.format else {
             return Err(CorruptError::new_err("the ring's schema cannot be read"));
@@ -148,7 +140,10 @@ impl PyLocated {
         let array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
         // What was checked and then copied is the same only if the record was there all along.
         reader.ring.verify(located)?;
-        Ok(PyArrowArray(Box::new(UnsafeCell::new(array))))
+        let lent = Box::new(Lent(UnsafeCell::new(array)));
+        let address = lent.0.get().addr();
+        self.arrays.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
+        Ok(address)
     }
 }
 
@@ -213,7 +208,7 @@ impl PyRingReader {
         let ring = &slf.get().ring;
         let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
         let located = ring.locate(sequence)?;
-        Ok(PyLocated { reader: slf.unbind(), located })
+        Ok(PyLocated { reader: slf.unbind(), located, arrays: Mutex::default() })
     }
 
     fn intact(&self, sequence: u64) -> bool {
@@ -242,6 +237,19 @@ impl PyRingReader {
                 return Ok(false);
             }
         }
+    }
+
+    /// `wait` and `read` in one: nothing after the timeout.
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        sequence: u64,
+        timeout_secs: f64,
+    ) -> PyResult<Option<(PlainFrame, Bound<'py, PyBytes>)>> {
+        if !self.wait(py, sequence, timeout_secs)? {
+            return Ok(None);
+        }
+        self.read(py, sequence).map(Some)
     }
 
     fn statistics(&self) -> PyResult<PlainStatistics> {

@@ -80,12 +80,12 @@ class PlacedRecord(Record):
         """The rows as pyarrow has them; numbers are not copied."""
         schema = self._layout.arrow_schema
         try:
-            array = self._located.arrow()
+            address = self._located.arrow()
         except core.CorruptError as error:
             raise self._damage(error) from None
         except CORE_ERRORS as error:
             raise self._reader.error(error) from None
-        return _importer()(array.address, schema)
+        return _importer()(address, schema)
 
     def __enter__(self) -> Self:
         return self

@@ -13,8 +13,6 @@ import ringdaq_core as core
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import (
     ClosedStreamError,
-    EndOfStreamError,
-    NotYetWrittenError,
     OverrunError,
     StreamError,
 )
@@ -104,7 +102,7 @@ class StreamReader:
     @property
     def next_sequence(self) -> int:
         """Sequence number of the record that will be committed next; one look at the ring."""
-        return self._open().next_sequence
+        return (self._core or self._open()).next_sequence
 
     def error(self, error: Exception) -> StreamError:
         """Put an error of the core into ringdaq's words."""
@@ -158,7 +156,13 @@ class StreamReader:
         """
         if window_secs is not None:
             return self._view_window(window_secs)
-        return self._in_place(sequence)
+        # The same as `_in_place`; a call costs a tenth of looking at a record.
+        try:
+            return PlacedRecord(self, self._layout, (self._core or self._open()).locate(sequence))
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+        except OverflowError:
+            raise self._no_sequence(sequence) from None
 
     @contextmanager
     def _view_window(self, seconds: float) -> Iterator[Window]:
@@ -204,14 +208,21 @@ class StreamReader:
         return self._follow(self._start(start), timeout)
 
     def _follow(self, sequence: int, timeout: float | None) -> Iterator[Record]:
-        while self.wait(sequence, _FOREVER_SECS if timeout is None else timeout):
+        patience = _FOREVER_SECS if timeout is None else timeout
+        while True:
             try:
-                record = self.read(sequence)
-            except EndOfStreamError:
+                found = self._open().next(sequence, patience)
+            except core.EndOfStreamError:
                 return
-            except NotYetWrittenError:
+            except core.NotYetWrittenError:
                 continue
-            yield record
+            except CORE_ERRORS as error:
+                raise self.error(error) from None
+            except OverflowError:
+                raise self._no_sequence(sequence) from None
+            if found is None:
+                return
+            yield Record(self._layout, sequence, *found)
             sequence += 1
 
     def _start(self, start: Start) -> int:
