@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ringdaq.client import calls
+from ringdaq.client import calls, queue_calls
 from ringdaq.model import RunState, StreamKind
-from ringdaq.v1 import control_pb2, data_pb2, instruments_pb2, types_pb2
+from ringdaq.v1 import control_pb2, data_pb2, instruments_pb2, queue_pb2, types_pb2
 
 ROOT = Path(__file__).parents[2]
-FILES = (control_pb2.DESCRIPTOR, instruments_pb2.DESCRIPTOR, data_pb2.DESCRIPTOR)
+FILES = tuple(file.DESCRIPTOR for file in (control_pb2, queue_pb2, instruments_pb2, data_pb2))
 # What the daemon's users were promised by name.
 PROMISED = {
     "UploadScript", "StartScript", "StopScript", "GetScriptStatus", "StreamStatus",
@@ -70,5 +70,9 @@ def test_the_clients_know_every_method() -> None:
         calls.info(), calls.system(None), calls.stream(None, None, None), calls.instruments(),
         calls.call("i", "v", [], {}, "", 1.0), calls.read("i"), calls.panic(), calls.streams(),
         calls.move("i", 0.0, relative=False, timeout=1.0, key=""), calls.batches("s", None),
+        queue_calls.dry_run("s", None, None), queue_calls.script_text("s"),
+        queue_calls.add("s", None, None, 1, "stop", True), queue_calls.entries(),
+        queue_calls.move("e", 0), queue_calls.remove("e"), queue_calls.pause(),
+        queue_calls.edit("e", None, None, None, True), queue_calls.resume(),
     ]  # fmt: skip
     assert {call.path for call in made} == paths

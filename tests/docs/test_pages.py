@@ -17,7 +17,8 @@ from ringdaq.cli.exit_codes import MEANINGS
 from ringdaq.cli.reference import PAGES
 from ringdaq.cli.root import root
 
-EXECUTED = [ROOT / "README.md", *sorted((ROOT / "docs/tutorials").glob("*.md"))]
+HOW_TO = ROOT / "docs/how-to/try-a-script-out.md"
+EXECUTED = [ROOT / "README.md", HOW_TO, *sorted((ROOT / "docs/tutorials").glob("*.md"))]
 WITH_PYTHON = [p for p in pages() if any(b.language == "python" and not b.file for b in blocks(p))]
 RINGDAQ = [sys.executable, "-P", "-m", "ringdaq.cli"]
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")

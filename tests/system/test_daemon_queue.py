@@ -89,8 +89,8 @@ def test_what_could_not_start_is_not_accepted(daemon):
 def test_a_failure_stops_the_queue_and_resume_goes_on(daemon):
     control = daemon.control()
     bad, good = upload(control, "stage.move_abs(99)\n", "bad.py"), upload(control, QUICK)
-    add(control, bad, on_failure="continue")
-    failing = add(control, bad)
+    add(control, bad, on_failure="continue", dry_run=False)
+    failing = add(control, bad, dry_run=False)
     add(control, good, parameters={"x": 1})
     found = until(lambda: (q := control.call("queue.list"))["state"] == "paused" and q)
     assert "failed" in found["reason"]

@@ -13,6 +13,7 @@ from ringdaq.model import RunState
 from ringdaq.scripts import (
     DEFAULT_MODULES,
     Limits,
+    Offer,
     PlanControl,
     ScriptProcess,
     bind,
@@ -105,7 +106,11 @@ def run(source: str, name: str) -> Bench:
     language = language_of(name)
     check_script(source, instruments=VERBS, modules=DEFAULT_MODULES, language=language)
     bench = Bench()
-    entry = bind(source, {}, CAPABILITIES, None) if language == "python" else None
+    offers = {
+        name: Offer(able, "mm", {"position": (-100.0, 100.0)})
+        for name, able in CAPABILITIES.items()
+    }
+    entry = bind(source, {}, offers, None, language)
     process = ScriptProcess(
         source,
         name=name,

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ringdaq.cli.dry_run import show
 from ringdaq.cli.exit_codes import FAILED, OK
 from ringdaq.cli.follow import ending, rows_of
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters, remote_options
@@ -90,6 +91,8 @@ def status(daemon: Any, run: str, as_json: bool) -> None:
         data_json(found)
         return
     recording = found.pop("recording")
+    for long in ("log", "trace"):  # the output has the one, --json both
+        found.pop(long)
     for key, value in found.items():
         if value not in (None, "", [], {}):
             data(f"{key}: {value}")
@@ -201,6 +204,44 @@ def _print_points(channels: Mapping[str, Any]) -> None:
 def scripts(daemon: Any, as_json: bool) -> None:
     """List the uploaded scripts."""
     _print_list(plain(daemon.scripts()), ["script_id", "name", "uploaded_nanos"], as_json)
+
+
+@client.command()
+@click.argument("script")
+@as_json
+@remote
+def script(daemon: Any, script: str, as_json: bool) -> None:
+    """Print the text of an uploaded SCRIPT, by id or name."""
+    text = daemon.script_text(script)
+    data_json({"script": script, "content": text}) if as_json else data(text)
+
+
+@client.command("dry-run")
+@click.argument("script")
+@parameters_option
+@click.option("--instrument", "instruments", multiple=True, help="Grant only these instruments.")
+@as_json
+@click.pass_context
+@remote_options
+def dry_run_(
+    ctx: click.Context,
+    script: str,
+    parameters: tuple[str, ...],
+    instruments: tuple[str, ...],
+    as_json: bool,
+    address: str | None,
+    token: str | None,
+) -> None:
+    """Compute what a run of an uploaded SCRIPT would take; nothing real is touched."""
+    with connected(address, token) as daemon:
+        granted = list(instruments) or None
+        report = plain(daemon.dry_run(script, parse_parameters(parameters), granted))
+    if as_json:
+        data_json(report)
+    else:
+        pairs = report["streams"].items()
+        show({**report, "streams": {n: {"rows": r, "bytes": b} for n, (r, b) in pairs}})
+    ctx.exit(OK if report["state"] == RunState.COMPLETED else FAILED)
 
 
 @client.command()

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from ringdaq.cli.dry_run import DRY_RUN_SECS, expectation, say_violations
 from ringdaq.cli.local import find_daemon
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters
-from ringdaq.cli.output import data, data_json, table
+from ringdaq.cli.output import data, data_json, say, table
 
 
 @click.group()
@@ -21,7 +22,7 @@ def ask(method: str, **params: Any) -> Any:
     """Have the daemon do something with its queue."""
     control = find_daemon().connect()
     try:
-        return control.call(method, params)
+        return control.call(method, params, timeout=DRY_RUN_SECS)
     finally:
         control.close()
 
@@ -51,6 +52,12 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--on-failure", type=click.Choice(["stop", "continue"]), default="stop", show_default=True
 )
+@click.option(
+    "--dry-run/--no-dry-run",
+    default=True,
+    show_default=True,
+    help="Run it on the rig's twin first, and refuse it where that does not complete.",
+)
 @as_json
 def add(
     script: str,
@@ -58,6 +65,7 @@ def add(
     instruments: tuple[str, ...],
     repeat: int,
     on_failure: str,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Put a run of SCRIPT at the end: a file, which is uploaded, or an uploaded script."""
@@ -72,8 +80,15 @@ def add(
         instruments=list(instruments) or None,
         repeat=repeat,
         on_failure=on_failure,
+        dry_run=dry_run,
     )
-    data_json(entry) if as_json else data(entry["entry_id"])
+    if as_json:
+        data_json(entry)
+        return
+    data(entry["entry_id"])
+    if entry["expected"]:
+        say(expectation(entry["expected"]))
+        say_violations(entry["expected"])
 
 
 @queue.command()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ringdaq.cli.dry_run import dry_run
 from ringdaq.cli.follow import Output, exit_code_of, follow, report
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters, rig_option
 from ringdaq.cli.output import data_json
@@ -20,6 +21,9 @@ from ringdaq.control import ControlClient
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @rig_option
 @parameters_option
+@click.option(
+    "--dry-run", "dry", is_flag=True, help="Compute what it would take; nothing real is touched."
+)
 @click.option("--data", "data_directory", metavar="DIR", help="Where the recording goes.")
 @as_json
 @click.pass_context
@@ -28,6 +32,7 @@ def run(
     script: Path,
     rig: Path,
     parameters: tuple[str, ...],
+    dry: bool,
     data_directory: str | None,
     as_json: bool,
 ) -> None:
@@ -36,7 +41,11 @@ def run(
     A private daemon is started for the length of the run.
     The script's output goes to stdout as it comes, then the file and its rows per stream.
     Ctrl-C stops the run at its next verb, a second Ctrl-C kills it.
+
+    With --dry-run the script runs on the simulated twin of the rig, in virtual time.
     """
+    if dry:
+        ctx.exit(dry_run(rig, script, parse_parameters(parameters), as_json))
     options = ("--no-gateway", *(("--data", data_directory) if data_directory else ()))
     given = parse_parameters(parameters)
     with PrivateDaemon(rig, options=options) as daemon:

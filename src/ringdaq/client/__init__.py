@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ringdaq.client.queue_results import (
+    DryRunReport,
+    ExpectedRun,
+    QueueEntry,
+    QueueState,
+    Violation,
+)
 from ringdaq.client.results import (
     DaemonInfo,
     InstrumentInfo,
+    LogEntry,
     MeasurementBatch,
     Points,
     RecordedStream,
@@ -17,6 +25,7 @@ from ringdaq.client.results import (
     StreamBatch,
     StreamInfo,
     SystemStatus,
+    TraceEntry,
 )
 
 if TYPE_CHECKING:
@@ -28,9 +37,14 @@ __all__ = [
     "AsyncSubscription",
     "Client",
     "DaemonInfo",
+    "DryRunReport",
+    "ExpectedRun",
     "InstrumentInfo",
+    "LogEntry",
     "MeasurementBatch",
     "Points",
+    "QueueEntry",
+    "QueueState",
     "RecordedStream",
     "Recording",
     "RingStatistics",
@@ -40,6 +54,8 @@ __all__ = [
     "StreamInfo",
     "Subscription",
     "SystemStatus",
+    "TraceEntry",
+    "Violation",
     "connect",
     "connect_async",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ringdaq.client.results import (
     DaemonInfo,
     InstrumentInfo,
+    LogEntry,
     MeasurementBatch,
     Points,
     RecordedStream,
@@ -18,6 +19,7 @@ from ringdaq.client.results import (
     StreamBatch,
     StreamInfo,
     SystemStatus,
+    TraceEntry,
 )
 from ringdaq.errors import ServiceError
 from ringdaq.model import RunState, StreamSpec
@@ -82,6 +84,11 @@ def run_status(message: types_pb2.ScriptStatus) -> RunStatus:
         user=message.user,
         output=message.output,
         recording=_recording(message.recording) if message.HasField("recording") else None,
+        script_hash=message.script_hash,
+        live_values=from_map(message.live_values),
+        log=[LogEntry(e.time_nanos, e.line, e.level, e.text) for e in message.log],
+        trace=[TraceEntry(e.time_nanos, e.line, e.verb, e.secs, e.error) for e in message.trace],
+        throttled_secs=message.throttled_secs,
     )
 
 

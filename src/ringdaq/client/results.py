@@ -51,6 +51,31 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A piece of a run's output."""
+
+    time_nanos: int
+    line: int
+    level: str
+    """`debug`, `info`, `warning` or `error`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """A verb or a scan that a run used."""
+
+    time_nanos: int
+    """When it began."""
+    line: int
+    verb: str
+    """`instrument.verb`, or a scan's name."""
+    secs: float
+    error: str
+    """The class of its error, or `""`."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
     """One execution of a script."""
 
@@ -79,6 +104,16 @@ class RunStatus:
     """The end of what the script printed."""
     recording: Recording | None
     """`None`: nothing is recorded."""
+    script_hash: str
+    """SHA-256 of the script's text."""
+    live_values: dict[str, Any]
+    """The newest values of its instruments and of what it emits, by `stream.channel`."""
+    log: list[LogEntry]
+    """The end of its output by pieces, the newest last."""
+    trace: list[TraceEntry]
+    """The verbs and scans it used last, the newest last."""
+    throttled_secs: float
+    """How long its verbs were held back in all, because they came too quickly."""
 
     @property
     def failure(self) -> RingdaqError | None:

@@ -8,9 +8,11 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
 
-from ringdaq.client import calls
+from ringdaq.client import calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
+from ringdaq.client.queue import Queue
+from ringdaq.client.queue_results import DryRunReport
 from ringdaq.client.results import (
     DaemonInfo,
     InstrumentInfo,
@@ -75,6 +77,7 @@ class Client:
         self.address = endpoint.address
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
+        self.queue = Queue(self._ask)
 
     def _ask(self, call: Call[R]) -> R:
         method = self._channel.unary_unary(
@@ -120,6 +123,19 @@ class Client:
         The run may use the named `instruments`, or those that its text names.
         """
         return self._ask(calls.start(script, parameters, instruments))
+
+    def dry_run(
+        self,
+        script: str | ScriptInfo,
+        parameters: Mapping[str, object] | None = None,
+        instruments: Sequence[str] | None = None,
+    ) -> DryRunReport:
+        """What a run would take, by the rig's simulated twin; nothing real is touched."""
+        return self._ask(queue_calls.dry_run(script, parameters, instruments))
+
+    def script_text(self, script: str | ScriptInfo) -> str:
+        """The text of a stored script, by id or name."""
+        return self._ask(queue_calls.script_text(script))
 
     def stop(self, run: str | RunStatus, force: bool = False) -> RunState:
         """Ask a run to stop, and return at once; `wait` for its end. `force` kills its process."""

@@ -59,6 +59,27 @@ class DaemonConfig(Section):
     """Whether to keep what runs measure."""
 
 
+class TwinConfig(Section):
+    """`[instrument.twin]`: what a dry run takes for granted; simulated instruments know it."""
+
+    velocity: Positive = 10.0
+    """In units of position per second."""
+    acceleration: Positive = 100.0
+    """In units of position per second squared."""
+    settle_secs: Annotated[float, Field(ge=0)] = 0.05
+    """From the end of a motion to rest."""
+    reading_secs: Positive = 0.01
+    """How long a reading takes."""
+    exposure: Annotated[float, Field(ge=1e-5, le=10)] = 0.01
+    """Of a frame, in seconds, until the script sets it."""
+    readout_secs: Annotated[float, Field(ge=0.001)] = 0.005
+    """From the end of an exposure to the next one's start."""
+    width: Annotated[int, Field(ge=8, le=4096)] = 1024
+    """Of a frame, in pixels."""
+    height: Annotated[int, Field(ge=8, le=4096)] = 1024
+    """Of a frame, in pixels."""
+
+
 class InstrumentConfig(Section):
     """`[[instrument]]`: one thing that the daemon owns."""
 
@@ -76,6 +97,8 @@ class InstrumentConfig(Section):
     """Soft limits by quantity: `{ position = [0.0, 50.0] }`, in the instrument's unit."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The driver's own settings."""
+    twin: TwinConfig = Field(default_factory=TwinConfig)
+    """What a dry run takes for granted; see `[instrument.twin]`."""
 
 
 class StreamConfig(Section):

@@ -83,6 +83,7 @@ class Api:
             "scripts.upload": self._scripts_upload,
             "scripts.list": self._scripts_list,
             "scripts.get": self._scripts_get,
+            "scripts.dry_run": self._scripts_dry_run,
             "runs.start": self._runs_start,
             "runs.stop": self._runs_stop,
             "runs.pause": self._runs_pause,
@@ -236,6 +237,16 @@ class Api:
         del peer
         return self._store.script(script_id)
 
+    def _scripts_dry_run(
+        self,
+        peer: Peer,
+        script: str,
+        parameters: dict[str, Any] | None = None,
+        instruments: list[str] | None = None,
+    ) -> dict[str, Any]:
+        del peer
+        return self._runs.dry_run(script, parameters or {}, instruments)
+
     def _runs_start(
         self,
         peer: Peer,
@@ -289,6 +300,7 @@ class Api:
         instruments: list[str] | None = None,
         repeat: int = 1,
         on_failure: str = "stop",
+        dry_run: bool = True,
         user: str = "",
     ) -> dict[str, Any]:
         return self._queue.add(
@@ -297,6 +309,7 @@ class Api:
             instruments,
             repeat=repeat,
             on_failure=on_failure,
+            dry_run=dry_run,
             user=user or peer.who,
         )
 
@@ -311,14 +324,19 @@ class Api:
         return self._queue.remove(entry_id, user or peer.who)
 
     def _queue_edit(
-        self, peer: Peer, entry_id: str, user: str = "", **changes: Any
+        self,
+        peer: Peer,
+        entry_id: str,
+        dry_run: bool = True,
+        user: str = "",
+        **changes: Any,
     ) -> dict[str, Any]:
-        return self._queue.edit(entry_id, changes, user or peer.who)
+        return self._queue.edit(entry_id, changes, user or peer.who, dry_run=dry_run)
 
     def _queue_repeat(
         self, peer: Peer, entry_id: str, times: int, user: str = ""
     ) -> dict[str, Any]:
-        return self._queue.edit(entry_id, {"repeat": times}, user or peer.who)
+        return self._queue.edit(entry_id, {"repeat": times}, user or peer.who, dry_run=False)
 
     def _queue_pause(self, peer: Peer, user: str = "") -> dict[str, Any]:
         return self._queue.pause(user or peer.who)

@@ -32,7 +32,13 @@ MAX_PEERS = 128
 # When the request that a thread works on came in, in monotonic seconds.
 ARRIVED: ContextVar[float] = ContextVar("arrived")
 THREADS = {"urgent": 8, "quick": 8, "questions": 16, "commands": 32, "waiting": 64}
-KIND_OF = {"instruments.call": "commands", "runs.wait": "waiting"}
+KIND_OF = {
+    "instruments.call": "commands",
+    "runs.wait": "waiting",
+    "scripts.dry_run": "waiting",
+    "queue.add": "waiting",
+    "queue.edit": "waiting",
+}
 URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
 MAX_REQUESTS_OF_A_PEER = 64
 _CREDENTIALS = struct.Struct("3i")

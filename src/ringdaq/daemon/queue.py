@@ -12,6 +12,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.store import Store
+from ringdaq.daemon.twin import check_report
 from ringdaq.errors import BadRequestError, BusyError, InstrumentBusyError, RingdaqError
 from ringdaq.model import RunState
 
@@ -66,15 +67,21 @@ class RunQueue:
         *,
         repeat: Any,
         on_failure: str,
+        dry_run: bool,
         user: str,
     ) -> Entry:
-        """Put a run at the end, `repeat` times over; refused as a start of it would be."""
+        """Put a run at the end, `repeat` times over.
+
+        Refused as a start of it would be, and where its dry run, if there is one, does not
+        complete.
+        """
         if on_failure not in ON_FAILURE:
             raise BadRequestError(
                 f"on_failure must be one of {', '.join(ON_FAILURE)}; found {on_failure!r:.80}"
             )
         times = whole(repeat, "repeat", 1, MAX_REPEATS)
         stored = self._runs.check(script, parameters, instruments)
+        expected = self._expected(stored["script_id"], parameters, instruments, dry_run)
         entry: Entry = {
             "entry_id": secrets.token_hex(6),
             "script_id": stored["script_id"],
@@ -87,6 +94,7 @@ class RunQueue:
             "added_nanos": now_nanos(),
             "state": "waiting",
             "run_id": None,
+            "expected": expected,
         }
         with self._changed:
             if len(self._entries) >= MAX_ENTRIES:
@@ -124,8 +132,23 @@ class RunQueue:
         self._audit.note(user, "queue.remove", entry_id)
         return self.listed()
 
-    def edit(self, entry_id: str, changes: dict[str, Any], user: str) -> dict[str, Any]:
-        """Change an entry's `parameters`, `repeat` or `on_failure`."""
+    def _expected(
+        self,
+        script: str,
+        parameters: dict[str, Any],
+        instruments: list[str] | None,
+        dry_run: bool,
+    ) -> dict[str, Any] | None:
+        """What one run will take, by its dry run; raises where that does not complete."""
+        if not dry_run:
+            return None
+        report = check_report(self._runs.dry_run(script, parameters, instruments))
+        return {k: report[k] for k in ("duration_secs", "points", "bytes", "violations")}
+
+    def edit(
+        self, entry_id: str, changes: dict[str, Any], user: str, *, dry_run: bool
+    ) -> dict[str, Any]:
+        """Change an entry's `parameters`, `repeat` or `on_failure`; checked as `add` does."""
         unknown = set(changes) - {"parameters", "repeat", "on_failure"}
         if unknown or changes.get("on_failure", "stop") not in ON_FAILURE:
             raise BadRequestError(f"an entry cannot be changed like this: {changes!r:.200}")
@@ -134,9 +157,11 @@ class RunQueue:
         with self._changed:
             entry = self._find(entry_id)
             new = entry | changes
-        self._runs.check(new["script_id"], new["parameters"], new["instruments"])
+        what = new["script_id"], new["parameters"], new["instruments"]
+        self._runs.check(*what)
+        more = {"expected": self._expected(*what, dry_run)} if "parameters" in changes else {}
         with self._changed:
-            self._find(entry_id).update(changes)
+            self._find(entry_id).update(changes | more)
             self._keep()
         self._audit.note(user, "queue.edit", entry_id, new=changes)
         return self.listed()

@@ -11,27 +11,15 @@ from typing import Any
 from ringdaq.config import Rig
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.prepare import Preparer, limits_of
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.runs import Run
 from ringdaq.daemon.store import Store
-from ringdaq.errors import (
-    BadRequestError,
-    BusyError,
-    NotConnectedError,
-    UnknownInstrumentError,
-)
+from ringdaq.daemon.twin import DryRuns
+from ringdaq.errors import BadRequestError, BusyError
 from ringdaq.model import RunState
-from ringdaq.scripts import (
-    Binding,
-    Language,
-    Limits,
-    bind,
-    check_script,
-    decode_source,
-    instruments_used,
-    language_of,
-)
+from ringdaq.scripts import decode_source, language_of
 from ringdaq.scripts.sandbox import require_walls
 
 log = logging.getLogger(__name__)
@@ -53,6 +41,8 @@ class RunManager:
     ) -> None:
         self._rig, self._hosts, self._publisher = rig, hosts, publisher
         self._desk, self._store, self._audit = desk, store, audit
+        self._preparer = Preparer(rig, hosts)
+        self._dry_runs = DryRuns(rig, hosts, publisher)
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
         self._sealing: dict[str, Run] = {}
@@ -69,7 +59,7 @@ class RunManager:
                 f"a script's name must be 1 to 200 printable characters; found {name[:80]!r}"
             )
         text = decode_source(content.encode() if isinstance(content, str) else content)
-        self._check(text, self._verbs(), language_of(name, metadata.get("language")))
+        self._preparer.check(text, language_of(name, metadata.get("language")))
         digest = hashlib.sha256(text.encode()).hexdigest()
         script_id = hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:16]
         self._store.save_script(
@@ -77,13 +67,6 @@ class RunManager:
         )
         self._audit.note(user, "script.upload", script_id, new=name)
         return {"script_id": script_id, "name": name, "hash": digest}
-
-    def _check(self, text: str, verbs: Mapping[str, frozenset[str]], language: Language) -> None:
-        modules = self._rig.scripts.modules
-        check_script(text, instruments=verbs, modules=modules, language=language)
-
-    def _verbs(self) -> dict[str, frozenset[str]]:
-        return {name: frozenset(host.entry.verbs) for name, host in self._hosts.items()}
 
     # --- runs
 
@@ -97,20 +80,20 @@ class RunManager:
         """Start a run of a stored script; returns its id once its process runs."""
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
-        language, entry, granted = self._prepare(stored, parameters, instruments)
+        ready = self._preparer.prepare(stored, parameters, instruments)
         run = Run(
             script=stored,
-            parameters={**(entry.defaults if entry else {}), **parameters},
-            hosts=granted,
+            parameters=ready.parameters,
+            hosts=ready.hosts,
             rig_hosts=self._hosts.values(),
             user=user,
-            limits=self._limits(),
+            limits=limits_of(self._rig.scripts),
             modules=tuple(self._rig.scripts.modules),
             publisher=self._publisher,
             desk=self._desk,
             audit=self._audit,
-            entry=entry,
-            language=language,
+            entry=ready.entry,
+            language=ready.language,
         )
         self._admit(run)
         self._audit.note(user, "run.start", run.run_id, new=stored["name"])
@@ -128,22 +111,14 @@ class RunManager:
     ) -> dict[str, Any]:
         """The stored script, if a run of it could be started; raises what `start` would."""
         stored = self._store.script(script)
-        self._prepare(stored, parameters, instruments)
+        self._preparer.prepare(stored, parameters, instruments)
         return stored
 
-    def _prepare(
-        self,
-        stored: Mapping[str, Any],
-        parameters: Mapping[str, Any],
-        instruments: list[str] | None,
-    ) -> tuple[Language, Binding | None, dict[str, InstrumentHost]]:
-        """The script's language, its entry point and its grant; raises if it cannot run."""
-        source = stored["content"]
-        language = language_of(stored["name"], stored["metadata"].get("language"))
-        entry = None
-        if language == "python":
-            entry = bind(source, parameters, self._capabilities(), instruments)
-        return language, entry, self._grant(source, instruments, entry, language)
+    def dry_run(
+        self, script: str, parameters: Mapping[str, Any], instruments: list[str] | None
+    ) -> dict[str, Any]:
+        """What a run of the stored script would take, from the rig's twin; nothing real moves."""
+        return self._dry_runs.run(self._store.script(script), parameters, instruments)
 
     def _admit(self, run: Run) -> None:
         with self._lock:
@@ -152,50 +127,6 @@ class RunManager:
             if len(self._active) >= MAX_ACTIVE_RUNS:
                 raise BusyError(f"{MAX_ACTIVE_RUNS} runs go on already; wait for one to end")
             self._active[run.run_id] = run
-
-    def _limits(self) -> Limits:
-        asked = self._rig.scripts
-        return Limits(
-            operations=asked.operations,
-            total_operations=asked.total_operations,
-            verbs_per_sec=asked.verbs_per_sec,
-            wall_secs=asked.wall_secs,
-            memory_bytes=asked.memory_bytes,
-            output_bytes=asked.output_bytes,
-            stop_secs=asked.stop_secs,
-        )
-
-    def _capabilities(self) -> dict[str, tuple[str, ...]]:
-        return {name: host.entry.capabilities for name, host in self._hosts.items()}
-
-    def _grant(
-        self,
-        source: str,
-        instruments: list[str] | None,
-        entry: Binding | None,
-        language: Language,
-    ) -> dict[str, InstrumentHost]:
-        """The instruments a run may touch: those named, else those its script mentions."""
-        if instruments is None:
-            instruments = instruments_used(source, self._hosts, language)
-            if entry is not None:
-                used = set(instruments) - set(entry.instruments)
-                instruments = sorted(used | set(entry.instruments.values()))
-        granted = {name: self._host(name) for name in instruments}
-        verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
-        self._check(source, verbs, language)
-        return granted
-
-    def _host(self, name: str) -> InstrumentHost:
-        host = self._hosts.get(name)
-        if host is None:
-            raise UnknownInstrumentError(
-                f"the rig has no instrument {name!r}; it has: {', '.join(sorted(self._hosts))}",
-                instrument=name,
-            )
-        if host.entry.instrument is None:
-            raise NotConnectedError(f"{name} is not connected: {host.entry.error}", instrument=name)
-        return host
 
     def _follow(self, run: Run) -> None:
         try:

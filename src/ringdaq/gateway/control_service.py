@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from ringdaq.gateway import encode
+from ringdaq.gateway import encode, encode_queue
 from ringdaq.gateway.auth import caller
 from ringdaq.gateway.grpc_types import Context
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.measurements import ChannelFilter, MeasurementSubscription
+from ringdaq.gateway.queue_service import DRY_RUN_SECS
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.shared_poll import SharedPoll
 from ringdaq.model import RunState
@@ -140,6 +141,26 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     ) -> control_pb2.ListScriptsResponse:
         scripts = await self._link.call("scripts.list")
         return control_pb2.ListScriptsResponse(scripts=[encode.script_info(s) for s in scripts])
+
+    async def GetScript(
+        self, request: control_pb2.GetScriptRequest, context: Context
+    ) -> control_pb2.GetScriptResponse:
+        stored = await self._link.call("scripts.get", {"script_id": request.script_id})
+        return control_pb2.GetScriptResponse(
+            script=encode.script_info(stored), content=stored["content"]
+        )
+
+    async def DryRunScript(
+        self, request: control_pb2.DryRunScriptRequest, context: Context
+    ) -> control_pb2.DryRunScriptResponse:
+        granted = list(request.instruments.names) if request.HasField("instruments") else None
+        params = {
+            "script": request.script_id,
+            "parameters": from_map(request.parameters),
+            "instruments": granted,
+        }
+        report = await self._link.call("scripts.dry_run", params, timeout=DRY_RUN_SECS)
+        return encode_queue.dry_run(report)
 
     async def ListExecutions(
         self, request: control_pb2.ListExecutionsRequest, context: Context

@@ -78,8 +78,13 @@ def script_status(run: Plain) -> types_pb2.ScriptStatus:
         user=run.get("user") or "",
         output=run.get("output") or "",
         recording=_recording(run.get("recording")),
+        script_hash=run.get("script_hash") or "",
+        log=[types_pb2.LogEntry(**entry) for entry in run.get("log") or []],
+        trace=[types_pb2.TraceEntry(**entry) for entry in run.get("trace") or []],
+        throttled_secs=run.get("throttled_secs") or 0.0,
     )
     fill_values(status.parameters, run.get("parameters") or {})
+    fill_values(status.live_values, run.get("live_values") or {})
     return status
 
 

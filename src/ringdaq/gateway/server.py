@@ -16,8 +16,9 @@ from ringdaq.gateway.data_service import DataService
 from ringdaq.gateway.failures import ErrorInterceptor
 from ringdaq.gateway.instrument_service import InstrumentService
 from ringdaq.gateway.link import DaemonLink
+from ringdaq.gateway.queue_service import QueueService
 from ringdaq.gateway.rings import RingHub
-from ringdaq.v1 import control_pb2_grpc, data_pb2_grpc, instruments_pb2_grpc
+from ringdaq.v1 import control_pb2_grpc, data_pb2_grpc, instruments_pb2_grpc, queue_pb2_grpc
 from ringdaq.wire import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 
 HOST = "127.0.0.1"
@@ -25,6 +26,7 @@ SERVICES = (
     "ringdaq.v1.ControlService",
     "ringdaq.v1.InstrumentService",
     "ringdaq.v1.DataService",
+    "ringdaq.v1.QueueService",
 )
 BIND_RETRY_SECS = 0.1
 OPTIONS = (
@@ -52,6 +54,7 @@ class GatewayServer:
         instruments_pb2_grpc.add_InstrumentServiceServicer_to_server(
             InstrumentService(link, urgent), self._server
         )
+        queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(link), self._server)
         data_pb2_grpc.add_DataServiceServicer_to_server(DataService(link, hub), self._server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -189,12 +189,21 @@ class _Builder:
         return self.registry.get(name)
 
 
-def build_instruments(rig: Rig, *, timer: Timer | None = None) -> Registry:
+Substitute = Callable[[InstrumentConfig, Choice], Choice]
+
+
+def build_instruments(
+    rig: Rig, *, timer: Timer | None = None, substitute: Substitute | None = None
+) -> Registry:
     """Connect a rig's instruments; those that cannot be reached are listed with the reason.
 
+    `substitute` may put another driver in the place of the one that the rig asks for.
     Raises a `ConfigError` if the rig itself is wrong, before anything is connected.
     """
-    builder = _Builder(rig, check_rig(rig), timer or MonotonicTimer())
+    choices = check_rig(rig)
+    if substitute is not None:
+        choices = {c.name: substitute(c, choices[c.name]) for c in rig.instruments}
+    builder = _Builder(rig, choices, timer or MonotonicTimer())
     for config in rig.instruments:
         builder.connect(config.name)
     return builder.registry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ringdaq.scripts.binding import Binding, Offer, bind
     from ringdaq.scripts.check import check_script, decode_source, instruments_used
-    from ringdaq.scripts.entry import Binding, bind
     from ringdaq.scripts.language import DEFAULT_MODULES
     from ringdaq.scripts.languages import LANGUAGES, Language, language_of
     from ringdaq.scripts.limits import Limits
@@ -20,6 +20,7 @@ __all__ = [
     "LANGUAGES",
     "Language",
     "Limits",
+    "Offer",
     "Outcome",
     "PlanControl",
     "ScriptHost",
@@ -32,8 +33,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Binding": "entry",
-    "bind": "entry",
+    "Binding": "binding",
+    "Offer": "binding",
+    "bind": "binding",
     "DEFAULT_MODULES": "language",
     "LANGUAGES": "languages",
     "Language": "languages",

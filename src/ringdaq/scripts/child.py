@@ -56,6 +56,13 @@ def _engine(language: str) -> Engine | None:
     return None
 
 
+class Capability:
+    """What `main` may say of an instrument: `Movable`, or `Movable["mm"]`."""
+
+    def __class_getitem__(cls, _wanted: object) -> type[Capability]:
+        return cls
+
+
 class Run:
     """One script from its text to its verdict."""
 
@@ -114,7 +121,7 @@ class Run:
             ticks.LEAVE: progress.leave,
         }
         return {
-            **dict.fromkeys(language.CAPABILITIES, object),
+            **dict.fromkeys(language.CAPABILITIES, Capability),
             "__name__": "__main__",
             "__file__": self._file,
             "__builtins__": _builtins(self._start["modules"], self._unimportable),

@@ -31,9 +31,10 @@ def run(start: Mapping[str, Any], caller: verbs.Caller) -> None:
     """Run the script of a start message; raises what ends it."""
     host = _Host(start, caller)
     limits = start["limits"]
+    entry = start["entry"] or {"values": {}}
     ended = ringdaq_core.run_rhai(
-        start["source"],
-        parameters=start["parameters"],
+        start["source"] + _call_of_main(start["entry"]),
+        parameters={**start["parameters"], **entry["values"]},
         instruments={
             name: (sorted(start["instruments"][name]), instrument)
             for name, instrument in host.instruments.items()
@@ -55,6 +56,14 @@ def run(start: Mapping[str, Any], caller: verbs.Caller) -> None:
     if kind == "limit":
         raise recursion_spent(DEPTH, line)
     _fail(str(what), line, column, _traceback(str(what), trace, start["source"]))
+
+
+def _call_of_main(entry: Mapping[str, Any] | None) -> str:
+    """What stands behind the script's last line."""
+    if entry is None:
+        return ""
+    given = entry["instruments"]
+    return f"\nmain({', '.join(given.get(p, f'parameters.{p}') for p in entry['order'])});"
 
 
 def _fail(what: str, line: int, column: int, traceback: str) -> NoReturn:

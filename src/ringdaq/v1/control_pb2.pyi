@@ -826,3 +826,255 @@ class GetDaemonInfoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDaemonInfoResponse: _TypeAlias = GetDaemonInfoResponse  # noqa: Y015
+
+@_typing.final
+class GetScriptRequest(_message.Message):
+    """Asks for a stored script."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCRIPT_ID_FIELD_NUMBER: _builtins.int
+    script_id: _builtins.str
+    """The script's id, or its name for the newest of that name."""
+    def __init__(
+        self,
+        *,
+        script_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["script_id", b"script_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetScriptRequest: _TypeAlias = GetScriptRequest  # noqa: Y015
+
+@_typing.final
+class GetScriptResponse(_message.Message):
+    """A stored script."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCRIPT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.str
+    """Its text; it never changes for one id."""
+    @_builtins.property
+    def script(self) -> _types_pb2.ScriptInfo:
+        """What it is called."""
+
+    def __init__(
+        self,
+        *,
+        script: _types_pb2.ScriptInfo | None = ...,
+        content: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["script", b"script"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "script", b"script"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetScriptResponse: _TypeAlias = GetScriptResponse  # noqa: Y015
+
+@_typing.final
+class DryRunScriptRequest(_message.Message):
+    """Asks what a run would take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SCRIPT_ID_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    script_id: _builtins.str
+    """The script's id, or its name for the newest of that name."""
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Value]:
+        """What the script finds in `parameters`."""
+
+    @_builtins.property
+    def instruments(self) -> Global___InstrumentGrant:
+        """The instruments it may use; absent: those its text names."""
+
+    def __init__(
+        self,
+        *,
+        script_id: _builtins.str = ...,
+        parameters: _abc.Mapping[_builtins.str, _types_pb2.Value] | None = ...,
+        instruments: Global___InstrumentGrant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments", "parameters", b"parameters", "script_id", b"script_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DryRunScriptRequest: _TypeAlias = DryRunScriptRequest  # noqa: Y015
+
+@_typing.final
+class DryRunScriptResponse(_message.Message):
+    """What a run would take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class StreamsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ExpectedStream: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ExpectedStream | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    DURATION_SECS_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    VERBS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    ASSUMED_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    state: _types_pb2.RunState.ValueType
+    """How the script ended on the twin: completed, stopped, failed or crashed."""
+    line: _builtins.int
+    """The line where it ended."""
+    duration_secs: _builtins.float
+    """How long it took in its own time."""
+    points: _builtins.int
+    """Rows that it emitted, by itself or in scans."""
+    verbs: _builtins.int
+    """Verbs and scans that it used."""
+    bytes: _builtins.int
+    """Size of all that would be recorded, before compression."""
+    output: _builtins.str
+    """The end of what the script printed."""
+    @_builtins.property
+    def error(self) -> _types_pb2.ErrorDetail:
+        """Why it failed; absent: it did not."""
+
+    @_builtins.property
+    def streams(self) -> _containers.MessageMap[_builtins.str, Global___ExpectedStream]:
+        """The same by stream; the run's own is called "run"."""
+
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitViolation]:
+        """What lay beyond limits, what the script caught itself included."""
+
+    @_builtins.property
+    def assumed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was taken for granted of instruments that are not simulated, in words."""
+
+    def __init__(
+        self,
+        *,
+        state: _types_pb2.RunState.ValueType = ...,
+        error: _types_pb2.ErrorDetail | None = ...,
+        line: _builtins.int = ...,
+        duration_secs: _builtins.float = ...,
+        points: _builtins.int = ...,
+        verbs: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        streams: _abc.Mapping[_builtins.str, Global___ExpectedStream] | None = ...,
+        violations: _abc.Iterable[Global___LimitViolation] | None = ...,
+        assumed: _abc.Iterable[_builtins.str] | None = ...,
+        output: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumed", b"assumed", "bytes", b"bytes", "duration_secs", b"duration_secs", "error", b"error", "line", b"line", "output", b"output", "points", b"points", "state", b"state", "streams", b"streams", "verbs", b"verbs", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DryRunScriptResponse: _TypeAlias = DryRunScriptResponse  # noqa: Y015
+
+@_typing.final
+class ExpectedStream(_message.Message):
+    """What one stream would get during a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """Rows."""
+    bytes: _builtins.int
+    """Size of their values."""
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExpectedStream: _TypeAlias = ExpectedStream  # noqa: Y015
+
+@_typing.final
+class LimitViolation(_message.Message):
+    """A verb that was refused because of the rig's limits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """The script's line, counted from 1."""
+    instrument: _builtins.str
+    """The instrument."""
+    message: _builtins.str
+    """What was wanted, what was found."""
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        instrument: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "line", b"line", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitViolation: _TypeAlias = LimitViolation  # noqa: Y015

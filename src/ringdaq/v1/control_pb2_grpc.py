@@ -85,6 +85,16 @@ class ControlServiceStub:
                 request_serializer=ringdaq_dot_v1_dot_control__pb2.ListScriptsRequest.SerializeToString,
                 response_deserializer=ringdaq_dot_v1_dot_control__pb2.ListScriptsResponse.FromString,
                 _registered_method=True)
+        self.GetScript = channel.unary_unary(
+                '/ringdaq.v1.ControlService/GetScript',
+                request_serializer=ringdaq_dot_v1_dot_control__pb2.GetScriptRequest.SerializeToString,
+                response_deserializer=ringdaq_dot_v1_dot_control__pb2.GetScriptResponse.FromString,
+                _registered_method=True)
+        self.DryRunScript = channel.unary_unary(
+                '/ringdaq.v1.ControlService/DryRunScript',
+                request_serializer=ringdaq_dot_v1_dot_control__pb2.DryRunScriptRequest.SerializeToString,
+                response_deserializer=ringdaq_dot_v1_dot_control__pb2.DryRunScriptResponse.FromString,
+                _registered_method=True)
         self.ListExecutions = channel.unary_unary(
                 '/ringdaq.v1.ControlService/ListExecutions',
                 request_serializer=ringdaq_dot_v1_dot_control__pb2.ListExecutionsRequest.SerializeToString,
@@ -172,6 +182,21 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetScript(self, request, context):
+        """Gives a stored script with its text.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunScript(self, request, context):
+        """Runs a stored script on the simulated twin of the rig, in virtual time, and tells what a run
+        would take. Nothing real is touched.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListExecutions(self, request, context):
         """Lists runs, the newest first.
         """
@@ -238,6 +263,16 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ListScripts,
                     request_deserializer=ringdaq_dot_v1_dot_control__pb2.ListScriptsRequest.FromString,
                     response_serializer=ringdaq_dot_v1_dot_control__pb2.ListScriptsResponse.SerializeToString,
+            ),
+            'GetScript': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScript,
+                    request_deserializer=ringdaq_dot_v1_dot_control__pb2.GetScriptRequest.FromString,
+                    response_serializer=ringdaq_dot_v1_dot_control__pb2.GetScriptResponse.SerializeToString,
+            ),
+            'DryRunScript': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunScript,
+                    request_deserializer=ringdaq_dot_v1_dot_control__pb2.DryRunScriptRequest.FromString,
+                    response_serializer=ringdaq_dot_v1_dot_control__pb2.DryRunScriptResponse.SerializeToString,
             ),
             'ListExecutions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListExecutions,
@@ -521,6 +556,60 @@ class ControlService:
             '/ringdaq.v1.ControlService/ListScripts',
             ringdaq_dot_v1_dot_control__pb2.ListScriptsRequest.SerializeToString,
             ringdaq_dot_v1_dot_control__pb2.ListScriptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringdaq.v1.ControlService/GetScript',
+            ringdaq_dot_v1_dot_control__pb2.GetScriptRequest.SerializeToString,
+            ringdaq_dot_v1_dot_control__pb2.GetScriptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringdaq.v1.ControlService/DryRunScript',
+            ringdaq_dot_v1_dot_control__pb2.DryRunScriptRequest.SerializeToString,
+            ringdaq_dot_v1_dot_control__pb2.DryRunScriptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,12 @@ class ControlServiceStub:
     """
     ListScripts: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListScriptsRequest, _control_pb2.ListScriptsResponse]
     """Lists the stored scripts, the newest first."""
+    GetScript: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetScriptRequest, _control_pb2.GetScriptResponse]
+    """Gives a stored script with its text."""
+    DryRunScript: _grpc.UnaryUnaryMultiCallable[_control_pb2.DryRunScriptRequest, _control_pb2.DryRunScriptResponse]
+    """Runs a stored script on the simulated twin of the rig, in virtual time, and tells what a run
+    would take. Nothing real is touched.
+    """
     ListExecutions: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListExecutionsRequest, _control_pb2.ListExecutionsResponse]
     """Lists runs, the newest first."""
     GetDaemonInfo: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetDaemonInfoRequest, _control_pb2.GetDaemonInfoResponse]
@@ -93,6 +99,12 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """
     ListScripts: _aio.UnaryUnaryMultiCallable[_control_pb2.ListScriptsRequest, _control_pb2.ListScriptsResponse]  # type: ignore[assignment]
     """Lists the stored scripts, the newest first."""
+    GetScript: _aio.UnaryUnaryMultiCallable[_control_pb2.GetScriptRequest, _control_pb2.GetScriptResponse]  # type: ignore[assignment]
+    """Gives a stored script with its text."""
+    DryRunScript: _aio.UnaryUnaryMultiCallable[_control_pb2.DryRunScriptRequest, _control_pb2.DryRunScriptResponse]  # type: ignore[assignment]
+    """Runs a stored script on the simulated twin of the rig, in virtual time, and tells what a run
+    would take. Nothing real is touched.
+    """
     ListExecutions: _aio.UnaryUnaryMultiCallable[_control_pb2.ListExecutionsRequest, _control_pb2.ListExecutionsResponse]  # type: ignore[assignment]
     """Lists runs, the newest first."""
     GetDaemonInfo: _aio.UnaryUnaryMultiCallable[_control_pb2.GetDaemonInfoRequest, _control_pb2.GetDaemonInfoResponse]  # type: ignore[assignment]
@@ -182,6 +194,24 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ListScriptsResponse, _abc.Awaitable[_control_pb2.ListScriptsResponse]]:
         """Lists the stored scripts, the newest first."""
+
+    @_abc_1.abstractmethod
+    def GetScript(
+        self,
+        request: _control_pb2.GetScriptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetScriptResponse, _abc.Awaitable[_control_pb2.GetScriptResponse]]:
+        """Gives a stored script with its text."""
+
+    @_abc_1.abstractmethod
+    def DryRunScript(
+        self,
+        request: _control_pb2.DryRunScriptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.DryRunScriptResponse, _abc.Awaitable[_control_pb2.DryRunScriptResponse]]:
+        """Runs a stored script on the simulated twin of the rig, in virtual time, and tells what a run
+        would take. Nothing real is touched.
+        """
 
     @_abc_1.abstractmethod
     def ListExecutions(

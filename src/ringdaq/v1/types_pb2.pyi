@@ -398,6 +398,27 @@ class ScriptStatus(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class LiveValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     EXECUTION_ID_FIELD_NUMBER: _builtins.int
     SCRIPT_ID_FIELD_NUMBER: _builtins.int
     SCRIPT_NAME_FIELD_NUMBER: _builtins.int
@@ -415,6 +436,11 @@ class ScriptStatus(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
     ETA_SECS_FIELD_NUMBER: _builtins.int
+    SCRIPT_HASH_FIELD_NUMBER: _builtins.int
+    LIVE_VALUES_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
+    THROTTLED_SECS_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
     """Names the run in all calls, in its streams and in its file."""
     script_id: _builtins.str
@@ -441,6 +467,10 @@ class ScriptStatus(_message.Message):
     """The end of what the script printed."""
     eta_secs: _builtins.float
     """How long it will still take at the pace it had, in seconds; absent: it cannot be told."""
+    script_hash: _builtins.str
+    """SHA-256 of the script's text, in hexadecimal; "": not known."""
+    throttled_secs: _builtins.float
+    """How long its verbs were held back in all, because they came too quickly, in seconds."""
     @_builtins.property
     def error(self) -> Global___ErrorDetail:
         """Why the run failed; absent: it did not."""
@@ -456,6 +486,18 @@ class ScriptStatus(_message.Message):
     @_builtins.property
     def recording(self) -> Global___Recording:
         """Where its data are kept; absent: nothing is recorded."""
+
+    @_builtins.property
+    def live_values(self) -> _containers.MessageMap[_builtins.str, Global___Value]:
+        """The newest values of the run's instruments and of what it emits, by "stream.channel"."""
+
+    @_builtins.property
+    def log(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogEntry]:
+        """The end of its output by pieces, the newest last."""
+
+    @_builtins.property
+    def trace(self) -> _containers.RepeatedCompositeFieldContainer[Global___TraceEntry]:
+        """The verbs and scans it used last, the newest last."""
 
     def __init__(
         self,
@@ -477,10 +519,15 @@ class ScriptStatus(_message.Message):
         output: _builtins.str = ...,
         recording: Global___Recording | None = ...,
         eta_secs: _builtins.float | None = ...,
+        script_hash: _builtins.str = ...,
+        live_values: _abc.Mapping[_builtins.str, Global___Value] | None = ...,
+        log: _abc.Iterable[Global___LogEntry] | None = ...,
+        trace: _abc.Iterable[Global___TraceEntry] | None = ...,
+        throttled_secs: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs", "_progress_percent", b"_progress_percent", "error", b"error", "eta_secs", b"eta_secs", "progress_percent", b"progress_percent", "recording", b"recording"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs", "_progress_percent", b"_progress_percent", "created_nanos", b"created_nanos", "current_line", b"current_line", "ended_nanos", b"ended_nanos", "error", b"error", "eta_secs", b"eta_secs", "execution_id", b"execution_id", "instruments", b"instruments", "output", b"output", "parameters", b"parameters", "progress_percent", b"progress_percent", "recording", b"recording", "script_id", b"script_id", "script_name", b"script_name", "source_line", b"source_line", "started_nanos", b"started_nanos", "state", b"state", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs", "_progress_percent", b"_progress_percent", "created_nanos", b"created_nanos", "current_line", b"current_line", "ended_nanos", b"ended_nanos", "error", b"error", "eta_secs", b"eta_secs", "execution_id", b"execution_id", "instruments", b"instruments", "live_values", b"live_values", "log", b"log", "output", b"output", "parameters", b"parameters", "progress_percent", b"progress_percent", "recording", b"recording", "script_hash", b"script_hash", "script_id", b"script_id", "script_name", b"script_name", "source_line", b"source_line", "started_nanos", b"started_nanos", "state", b"state", "throttled_secs", b"throttled_secs", "trace", b"trace", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__eta_secs: _TypeAlias = _typing.Literal["eta_secs"]  # noqa: Y015
     _WhichOneofArgType__eta_secs: _TypeAlias = _typing.Literal["_eta_secs", b"_eta_secs"]  # noqa: Y015
@@ -492,6 +539,78 @@ class ScriptStatus(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__progress_percent) -> _WhichOneofReturnType__progress_percent | None: ...
 
 Global___ScriptStatus: _TypeAlias = ScriptStatus  # noqa: Y015
+
+@_typing.final
+class LogEntry(_message.Message):
+    """A piece of a run's output."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NANOS_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    time_nanos: _builtins.int
+    """When it was said."""
+    line: _builtins.int
+    """The script's line, counted from 1; 0: not known."""
+    level: _builtins.str
+    """"debug", "info", "warning" or "error"."""
+    text: _builtins.str
+    """What was said; long texts are cut."""
+    def __init__(
+        self,
+        *,
+        time_nanos: _builtins.int = ...,
+        line: _builtins.int = ...,
+        level: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "line", b"line", "text", b"text", "time_nanos", b"time_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogEntry: _TypeAlias = LogEntry  # noqa: Y015
+
+@_typing.final
+class TraceEntry(_message.Message):
+    """A verb or a scan that a run used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NANOS_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    VERB_FIELD_NUMBER: _builtins.int
+    SECS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    time_nanos: _builtins.int
+    """When it began."""
+    line: _builtins.int
+    """The script's line, counted from 1."""
+    verb: _builtins.str
+    """"instrument.verb", or a scan's name."""
+    secs: _builtins.float
+    """How long it took, in seconds."""
+    error: _builtins.str
+    """The class of its error; "": none."""
+    def __init__(
+        self,
+        *,
+        time_nanos: _builtins.int = ...,
+        line: _builtins.int = ...,
+        verb: _builtins.str = ...,
+        secs: _builtins.float = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "line", b"line", "secs", b"secs", "time_nanos", b"time_nanos", "verb", b"verb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraceEntry: _TypeAlias = TraceEntry  # noqa: Y015
 
 @_typing.final
 class Recording(_message.Message):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from ringdaq.config import Rig
+from ringdaq.config import Rig, TwinConfig
 from ringdaq.instruments import DRIVERS, find_driver
 from ringdaq.instruments.sim.faults import FaultOptions
 
@@ -15,6 +15,7 @@ SECTIONS = {
     "[rig]": Rig.model_fields["rig"].annotation,
     "[daemon]": Rig.model_fields["daemon"].annotation,
     "[[instrument]]": Rig.model_fields["instruments"].annotation.__args__[0],
+    "[instrument.twin]": TwinConfig,
     "[stream.NAME]": Rig.model_fields["streams"].annotation.__args__[1],
     "[scripts]": Rig.model_fields["scripts"].annotation,
     "[recording]": Rig.model_fields["recording"].annotation,
@@ -30,6 +31,8 @@ def written(value):
         return "none"
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, TwinConfig):
+        return "see below"
     if isinstance(value, tuple):
         value = list(value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`".replace("'", '"')

@@ -2,12 +2,16 @@
 
 import pytest
 
-from ringdaq.errors import GrantError, MissingCapabilityError, ScriptRejectedError
+from ringdaq.errors import GrantError, LimitError, MissingCapabilityError, ScriptRejectedError
 from ringdaq.instruments.capabilities import VERBS
-from ringdaq.scripts import bind, check_script
+from ringdaq.scripts import Offer, bind, check_script
 from ringdaq.scripts.language import CAPABILITIES
 
-RIG = {"stage": ("Movable", "Safe"), "stage_y": ("Movable",), "meter": ("Readable",)}
+RIG = {
+    "stage": Offer(("Movable", "Safe"), "mm", {"position": (0.0, 50.0)}),
+    "stage_y": Offer(("Movable",), "deg"),
+    "meter": Offer(("Readable",), "W"),
+}
 SOURCE = """\
 def main(stage: Movable, points: int = 5, *, step: float = 0.5, note: str = "", plain=None):
     for i in range(points):
@@ -74,3 +78,60 @@ def test_verbs_of_mains_instruments_are_checked_at_upload():
     assert caught.value.line == 3
     with pytest.raises(ScriptRejectedError, match="did you mean 'Movable'"):
         check_script(SOURCE.replace("Movable", "Movible"), instruments={}, modules=())
+
+
+WANTS = {
+    "python": "def main(stage: Movable[{}], n: int = 2):\n    pass\n",
+    "rhai": "/// It moves.\n/// stage: Movable[{}]\n/// n: int = 2\nfn main(stage, n) {{\n}}\n",
+}
+
+
+@pytest.mark.parametrize("language", WANTS)
+def test_a_unit_and_bounds_are_kept_to(language):
+    def fit(wanted, name="stage"):
+        return bind(WANTS[language].format(wanted), {"stage": name}, RIG, None, language)
+
+    assert fit('"mm", 0, 50').order == ["stage", "n"]
+    assert fit("10, 20").instruments == {"stage": "stage"}
+    assert fit('"deg", -1000, 1000', "stage_y").defaults == {"n": 2}
+    with pytest.raises(ScriptRejectedError, match="'stage' in 'um'; stage counts in 'mm'"):
+        fit('"um"')
+    with pytest.raises(LimitError, match="from 0 to 60; stage may go from 0 to 50"):
+        fit('"mm", 0, 60')
+    with pytest.raises(ScriptRejectedError, match="takes a unit, two bounds, or both"):
+        fit("20, 10")
+
+
+def test_a_capability_without_bounds_takes_none():
+    source = "def main(meter: Readable[0, 1]):\n    pass\n"
+    with pytest.raises(ScriptRejectedError, match="a Readable has no bounds"):
+        bind(source, {}, RIG, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"stage": "meter"}, MissingCapabilityError, "line 1, .*needs a Movable as 'stage'"),
+        ({"n": 2.5}, ScriptRejectedError, "line 2, .*must be a int; found 2.5"),
+        ({"m": 1}, ScriptRejectedError, "line 3: main has no parameter 'm'; it has: stage, n"),
+        ({}, ScriptRejectedError, "line 3, column 1: main needs 'plain'"),
+    ],
+)
+def test_what_does_not_fit_a_rhai_script_is_refused_with_the_line(given, error, words):
+    source = "/// stage: Movable\n/// n: int = 2\nfn main(stage, n) {\n}\n"
+    if not given:
+        source = source.replace("stage, n", "stage, plain")
+    with pytest.raises(error, match=words):
+        bind(source, given, RIG, None, "rhai")
+
+
+@pytest.mark.parametrize(
+    "source", ["stage.position();", "fn main() {\n}\nmain();\n", "fn other() {\n}\n"]
+)
+def test_a_rhai_script_that_calls_main_itself_has_no_entry_point(source):
+    assert bind(source, {"anything": 1}, RIG, None, "rhai") is None
+
+
+def test_a_rhai_parameter_that_is_stated_wrongly_is_refused():
+    with pytest.raises(ScriptRejectedError, match=r"line 1, .*as in '/// n: int = 5'"):
+        bind("/// n: int = = 5\nfn main(n) {\n}\n", {}, RIG, None, "rhai")

@@ -1,0 +1,112 @@
+"""Whether a script can run on a rig, and with what: language, entry point, grant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ringdaq.config import Rig, ScriptsConfig
+from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.errors import NotConnectedError, UnknownInstrumentError
+from ringdaq.scripts import (
+    Binding,
+    Language,
+    Limits,
+    Offer,
+    bind,
+    check_script,
+    instruments_used,
+    language_of,
+)
+
+
+def limits_of(asked: ScriptsConfig) -> Limits:
+    """What the rig lets a run spend."""
+    return Limits(
+        operations=asked.operations,
+        total_operations=asked.total_operations,
+        verbs_per_sec=asked.verbs_per_sec,
+        wall_secs=asked.wall_secs,
+        memory_bytes=asked.memory_bytes,
+        output_bytes=asked.output_bytes,
+        stop_secs=asked.stop_secs,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that could start."""
+
+    script: Mapping[str, Any]
+    language: Language
+    entry: Binding | None
+    hosts: dict[str, InstrumentHost]
+    """The instruments it may touch."""
+    parameters: dict[str, Any]
+    """Those that were given, and the defaults of the others."""
+
+
+class Preparer:
+    """Checks scripts against one set of instruments."""
+
+    def __init__(self, rig: Rig, hosts: Mapping[str, InstrumentHost]) -> None:
+        self._rig, self._hosts = rig, hosts
+
+    def check(self, text: str, language: Language) -> None:
+        """Raise `ScriptRejectedError` for what cannot work on the rig."""
+        verbs = {name: frozenset(host.entry.verbs) for name, host in self._hosts.items()}
+        self._check(text, verbs, language)
+
+    def prepare(
+        self,
+        stored: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        instruments: list[str] | None,
+    ) -> Prepared:
+        """What a run of the stored script needs; raises if it cannot run."""
+        source = stored["content"]
+        language = language_of(stored["name"], stored["metadata"].get("language"))
+        entry = bind(source, parameters, self._offers(), instruments, language)
+        granted = self._grant(source, instruments, entry, language)
+        defaults = entry.defaults if entry else {}
+        return Prepared(stored, language, entry, granted, {**defaults, **parameters})
+
+    def _offers(self) -> dict[str, Offer]:
+        return {
+            name: Offer(host.entry.capabilities, host.entry.unit, host.entry.limits)
+            for name, host in self._hosts.items()
+        }
+
+    def _grant(
+        self,
+        source: str,
+        instruments: list[str] | None,
+        entry: Binding | None,
+        language: Language,
+    ) -> dict[str, InstrumentHost]:
+        """The instruments a run may touch: those named, else those its script mentions."""
+        if instruments is None:
+            instruments = instruments_used(source, self._hosts, language)
+            if entry is not None:
+                used = set(instruments) - set(entry.instruments)
+                instruments = sorted(used | set(entry.instruments.values()))
+        granted = {name: self._host(name) for name in instruments}
+        verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
+        self._check(source, verbs, language)
+        return granted
+
+    def _check(self, text: str, verbs: Mapping[str, frozenset[str]], language: Language) -> None:
+        modules = self._rig.scripts.modules
+        check_script(text, instruments=verbs, modules=modules, language=language)
+
+    def _host(self, name: str) -> InstrumentHost:
+        host = self._hosts.get(name)
+        if host is None:
+            raise UnknownInstrumentError(
+                f"the rig has no instrument {name!r}; it has: {', '.join(sorted(self._hosts))}",
+                instrument=name,
+            )
+        if host.entry.instrument is None:
+            raise NotConnectedError(f"{name} is not connected: {host.entry.error}", instrument=name)
+        return host

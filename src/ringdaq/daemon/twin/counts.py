@@ -1,0 +1,57 @@
+"""How many rows and bytes a run would have recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ringdaq.daemon.publish import row_bytes
+from ringdaq.model import StreamSpec
+
+RUN = "run"
+_BYTES = {bool: 1, str: 16}
+
+
+class Counts:
+    """Stands where a publisher stands, and counts."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self.specs: dict[str, StreamSpec] = {}
+        self.emitted_bytes = 0
+        self._columns: dict[str, type] = {}
+
+    def know(self, *specs: StreamSpec) -> None:
+        """Count rows of these streams."""
+        self.specs |= {spec.name: spec for spec in specs}
+
+    def put_row(self, stream: str, _time_nanos: int, *_values: Any) -> None:
+        """Count a row."""
+        self.rows[stream] += 1
+
+    def emit(self, values: dict[str, Any]) -> None:
+        """Count a row of the run's own stream; every column takes room in every row."""
+        for name, value in values.items():
+            self._columns.setdefault(name, type(value))
+        self.rows[RUN] += 1
+        self.emitted_bytes += 8 + sum(_BYTES.get(kind, 8) for kind in self._columns.values())
+
+    def streams(self) -> dict[str, dict[str, int]]:
+        """Rows and bytes by stream; the run's own is called `run`."""
+        found = {}
+        for name, rows in sorted(self.rows.items()):
+            if rows:
+                size = self.emitted_bytes if name == RUN else rows * row_bytes(self.specs[name])
+                found[name] = {"rows": rows, "bytes": size}
+        return found
+
+
+class Sink:
+    """Where a twin's frames go."""
+
+    def __init__(self, counts: Counts, stream: str) -> None:
+        self._counts, self._stream = counts, stream
+
+    def write_frame(self, *_: Any) -> None:
+        """Count it."""
+        self._counts.rows[self._stream] += 1
