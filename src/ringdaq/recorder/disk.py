@@ -12,8 +12,16 @@ class Disk:
 
     def create(self, path: Path) -> int:
         """A new, empty file, open for writing; raises `FileExistsError`."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(path, flags, 0o640)
+
+    def open(self, path: Path) -> int:
+        """An existing file, open for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def close(self, fd: int) -> None:
+        """Let go of a file."""
+        os.close(fd)
 
     def write(self, fd: int, parts: Sequence[bytes | memoryview]) -> int:
         """Write all parts at the end of the file, however often the kernel takes only some."""
@@ -23,14 +31,44 @@ class Disk:
             data = data[os.write(fd, data) :]
         return total
 
+    def write_at(self, fd: int, data: bytes | memoryview, place: int) -> None:
+        """Write all bytes at a place, however often the kernel takes only some."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(fd, view, place)
+            view, place = view[written:], place + written
+
     def sync(self, fd: int) -> None:
         """Return when the file's data are on the medium."""
         os.fdatasync(fd)
 
     def truncate(self, fd: int, length: int) -> None:
-        """Cut the file."""
+        """Let the file end there; the next `write` goes on there."""
         os.ftruncate(fd, length)
         os.lseek(fd, length, os.SEEK_SET)
+
+    def distrust(self, fd: int) -> None:
+        """Let the kernel forget what it holds of the file, so that reading tells what is kept.
+
+        After a failed sync it may hold pages as written that never reached the medium.
+        """
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name; one that had that name is replaced."""
+        os.rename(old, new)
+
+    def remove(self, path: Path) -> None:
+        """Take a file away, if it is there."""
+        path.unlink(missing_ok=True)
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory and those above it, names durable; one that is there stays."""
+        if path.is_dir():
+            return
+        self.make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        self.sync_directory(path.parent)
 
     def sync_directory(self, path: Path) -> None:
         """Return when the directory's names are on the medium."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -48,6 +48,7 @@ class EntryType(IntEnum):
     GAP = 4
     END = 5
     CHECKPOINT = 6
+    FOOTER = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,18 @@ class Checkpoint:
     accounts: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The segment is full and will not change: what it holds before this entry."""
+
+    entries: int
+    bytes: int
+    crc: int
+    """CRC-32 of those bytes."""
+
+
 Part = bytes | memoryview
-Body = Manifest | StreamOpened | RecordEntry | GapEntry | End | Checkpoint
+Body = Manifest | StreamOpened | RecordEntry | GapEntry | End | Checkpoint | Footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +157,13 @@ def padded(length: int) -> int:
 def crc_seed(recording_id: str) -> int:
     """What the checksums of a recording's entries begin with."""
     return zlib.crc32(recording_id.encode())
+
+
+def crc_of(parts: Iterable[Part], begun: int = 0) -> int:
+    """The CRC-32 of parts that follow each other."""
+    for part in parts:
+        begun = zlib.crc32(part, begun)
+    return begun
 
 
 def encode_segment_header(header: SegmentHeader) -> bytes:
@@ -198,10 +216,7 @@ def encode_entry(body: Body, number: int, written_nanos: int, seed: int) -> list
     if tail := -length % ALIGNMENT:
         parts.append(bytes(tail))
     head = _ENTRY.pack(SYNC, entry_type, NO_CODEC, 0, length, number, written_nanos)
-    crc = zlib.crc32(head, seed)
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-    return [head + _CRC.pack(crc), *parts]
+    return [head + _CRC.pack(crc_of([head, *parts], seed)), *parts]
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
@@ -227,7 +242,7 @@ def _encode_body(body: Body) -> tuple[EntryType, list[Part]]:
 
 
 def _encode_plain(
-    body: Manifest | GapEntry | End | Checkpoint,
+    body: Manifest | GapEntry | End | Checkpoint | Footer,
 ) -> tuple[EntryType, list[Part]]:
     if isinstance(body, Manifest):
         return EntryType.MANIFEST, [_json(body.description)]
@@ -236,7 +251,8 @@ def _encode_plain(
     if isinstance(body, Checkpoint):
         accounts = {str(index): dict(account) for index, account in body.accounts.items()}
         return EntryType.CHECKPOINT, [_json(accounts)]
-    return EntryType.GAP, [_json({name: getattr(body, name) for name in GapEntry.__slots__})]
+    kind = EntryType.GAP if isinstance(body, GapEntry) else EntryType.FOOTER
+    return kind, [_json({name: getattr(body, name) for name in body.__slots__})]
 
 
 def decode_entry(data: memoryview, offset: int, seed: int) -> Entry:
@@ -265,7 +281,7 @@ def _decode_body(kind: int, payload: memoryview) -> Body:
         return _decode_stream(payload)
     if kind not in EntryType.__members__.values():
         raise RecordingError(
-            f"this ringdaq knows journal entries of type 1 to 6; found type {kind}: "
+            f"this ringdaq knows journal entries of type 1 to 7; found type {kind}: "
             "use the version of ringdaq that wrote it"
         )
     plain = json.loads(bytes(payload))
@@ -275,7 +291,7 @@ def _decode_body(kind: int, payload: memoryview) -> Body:
         return End(plain)
     if kind == EntryType.CHECKPOINT:
         return Checkpoint({int(index): account for index, account in plain.items()})
-    return GapEntry(**plain)
+    return GapEntry(**plain) if kind == EntryType.GAP else Footer(**plain)
 
 
 def _decode_stream(payload: memoryview) -> StreamOpened:

@@ -17,12 +17,14 @@ from ringdaq.recorder.description import Description
 from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import Body, Entry
 from ringdaq.recorder.live import LiveFile, counters_of
+from ringdaq.recorder.ordered import NotWrittenError
 from ringdaq.recorder.scan import JournalReader
 from ringdaq.recorder.verify import verify
 
 log = logging.getLogger(__name__)
 
 SLICE_SECS = 0.05
+PAUSE_SECS = 0.25
 FIRST_RETRY_SECS = 1.0
 MAX_RETRY_SECS = 30.0
 MAX_TRIES_AT_END = 3
@@ -46,6 +48,7 @@ class FileKeeper:
         self._entries_start = 0
         self._flush_at = 0.0
         self._dirty = False
+        self._paused = False
         self._verifying: Iterator[None] | None = None
         self._retry_at = 0.0
         self._retry_secs = FIRST_RETRY_SECS
@@ -80,9 +83,14 @@ class FileKeeper:
 
     def _step(self, next_entry: int) -> bool:
         if self._live is None:
-            self._live = LiveFile(self._description.file, self._description.plain)
+            self._live = LiveFile(
+                self._description.file, self._description.plain, self._disk
+            )
             self._journal = JournalReader(self._description.directory)
         live = self._live
+        if self._paused:
+            live.flush()
+            self._paused = False
         if live.next_entry < next_entry:
             self._catch_up(live)
             if live.next_entry < next_entry:
@@ -130,7 +138,7 @@ class FileKeeper:
         for _ in self._verifying:
             if time.monotonic() > deadline:
                 return True
-        live.seal(self._disk)
+        live.seal()
         self.sealed_ledger = live.ledger
         return False
 
@@ -143,18 +151,34 @@ class FileKeeper:
         """Do the work; when HDF5 fails, drop the file and make it anew later."""
         try:
             more = work()
+        except NotWrittenError as error:
+            self._pause(f"the file cannot be written: {error}: {self._description.file}")
+            return False
         except (OSError, RuntimeError, ValueError, KeyError, RingdaqError) as error:
+            self._tries_at_end += self._at_end and not isinstance(error, OSError)
             self._drop(f"the file cannot be written: {error}: {self._description.file}")
             return False
         self.error = ""
         self._retry_secs = FIRST_RETRY_SECS
         return more
 
+    @property
+    def _at_end(self) -> bool:
+        return self._live is not None and self._live.ledger.end is not None
+
+    def _pause(self, error: str) -> None:
+        """The disk takes nothing now: what is on it stays right, the rest is written later."""
+        if self._live is None or not self._live.published:
+            self._drop(error)  # the draft may be what fills the disk
+            return
+        if not self.error:
+            log.error("%s", error)
+        self.error, self._paused = error, True
+        self._retry_at = time.monotonic() + PAUSE_SECS
+
     def _drop(self, error: str) -> None:
         log.error("%s", error)
         self.error = error
-        at_end = self._live is not None and self._live.ledger.end is not None
-        self._tries_at_end += at_end
         self.failed = self._tries_at_end >= MAX_TRIES_AT_END
         self.close()
         self._retry_at = time.monotonic() + self._retry_secs
@@ -165,3 +189,4 @@ class FileKeeper:
         if self._live is not None:
             self._live.close()
         self._live, self._verifying, self._entries = None, None, None
+        self._paused = False

@@ -21,8 +21,10 @@ from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import (
     SEGMENT_HEADER_BYTES,
     Body,
+    Footer,
     Part,
     SegmentHeader,
+    crc_of,
     crc_seed,
     encode_entry,
     encode_segment_header,
@@ -93,6 +95,8 @@ class JournalWriter:
         self._fd = -1
         self._path = directory
         self._length = 0
+        self._crc = 0
+        self._first_entry = 0
         self._identity = self._disk.identity(directory)
 
     def commit(self, bodies: Sequence[Body]) -> list[Body]:
@@ -112,8 +116,9 @@ class JournalWriter:
     def _commit(self, bodies: Sequence[Body]) -> list[Body]:
         if self._fd >= 0 and not self._disk.links(self._fd):
             raise FileNotFoundError(2, "somebody removed its segment")
+        closed: list[Body] = []
         if self._fd >= 0 and self._length >= self._segment_bytes:
-            self._leave()
+            closed = self._close_segment()
         written = list(bodies)
         parts: list[Part] = []
         if self._fd < 0:
@@ -128,8 +133,18 @@ class JournalWriter:
         if not self._length:
             self._disk.sync_directory(self.directory)
         self._length += length
+        self._crc = crc_of(parts, self._crc)
         self.next_entry += len(written)
-        return written
+        return [*closed, *written]
+
+    def _close_segment(self) -> list[Body]:
+        """Write what tells that a segment is whole, without reading it: its length and checksum."""
+        footer = Footer(self.next_entry - self._first_entry, self._length, self._crc)
+        self._disk.write(self._fd, encode_entry(footer, self.next_entry, now_nanos(), self._seed))
+        self._disk.sync(self._fd)
+        self.next_entry += 1
+        self._leave()
+        return [footer]
 
     def _check_space(self, wanted: int) -> None:
         # Stopping while some space is left keeps HDF5, which writes after us, off the full disk.
@@ -144,14 +159,15 @@ class JournalWriter:
         number = int(paths[-1].stem.rpartition("-")[2]) + 1 if paths else 1
         self._path = segment_path(self.directory, number)
         self._fd = self._disk.create(self._path)
-        self._length = 0
+        self._length, self._crc, self._first_entry = 0, 0, self.next_entry
         return encode_segment_header(
             SegmentHeader(self._recording_id, number, self.next_entry, now_nanos())
         )
 
     def _leave(self) -> None:
-        os.close(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):  # what counts was synced before
+            self._disk.close(fd)
 
     def _abandon(self) -> None:
         if self._fd < 0:
@@ -161,7 +177,7 @@ class JournalWriter:
         self._leave()
         if self._length < SEGMENT_HEADER_BYTES:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                self._disk.remove(self._path)
 
     def close(self) -> None:
         """Let go of the files; what was committed stays."""

@@ -11,7 +11,6 @@ It holds what its journal says and nothing else, so it can always be made anew.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from ringdaq.model import StreamSpec
 from ringdaq.recorder import hdf5, tree
 from ringdaq.recorder.accounts import Ledger
 from ringdaq.recorder.disk import Disk
-from ringdaq.recorder.entries import Body, End, GapEntry, Manifest, RecordEntry, StreamOpened
+from ringdaq.recorder.entries import Body, GapEntry, Manifest, RecordEntry, StreamOpened
 from ringdaq.recorder.group import StreamGroup
+from ringdaq.recorder.ordered import OrderedFile
 from ringdaq.recorder.plot import DefaultPlot
 from ringdaq.recorder.tables import Counters, GapRow, GapTable, LossTable
 
@@ -34,7 +34,9 @@ DRAFT_SUFFIX = ".draft"
 class LiveFile:
     """Takes what the journal holds, entry by entry, and keeps the HDF5 file up to it."""
 
-    def __init__(self, path: Path, description: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, description: Mapping[str, Any], disk: Disk | None = None
+    ) -> None:
         """Begin a new file beside `path`; `publish` puts it there."""
         self.path = path
         self.next_entry = 0
@@ -42,13 +44,16 @@ class LiveFile:
         self.ledger = Ledger(checked=True)
         self.groups: dict[str, StreamGroup] = {}
         self.published = False
+        self._finished = False
         self._draft = path.with_name(f".{path.name}{DRAFT_SUFFIX}")
         self._last_nanos = 0
         self._run_stream = f"run.{description.get('run_id')}"
         self._of_index: dict[int, StreamGroup] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         h5py = hdf5.h5py_module()
-        self._file = h5py.File(self._draft, "w", locking=False)
+        self._disk = disk or Disk()
+        self._bytes = OrderedFile(self._draft, self._disk)
+        self._file = h5py.File(self._draft, "w", driver="fileobj", fileobj=self._bytes)
         self._entry = tree.build_root(self._file, path, description)
         self._gaps = GapTable(self._entry)
         self._loss = LossTable(self._entry)
@@ -68,6 +73,7 @@ class LiveFile:
                 self._open_stream(counted)
             elif isinstance(counted, Manifest):
                 self._add_instruments(counted.description)
+        self._bytes.check()
 
     def _take_record(self, record: RecordEntry) -> None:
         opened = self.ledger.streams[record.stream]
@@ -147,9 +153,13 @@ class LiveFile:
         self._gaps.write()
         self._plot.choose(list(self.groups.values()))
         self._plot.write()
-        self._file.flush()
+        self._commit()
         self._count()
+        self._commit()
+
+    def _commit(self) -> None:
         self._file.flush()
+        self._bytes.commit()
 
     def _count(self) -> None:
         counters = self.counters()
@@ -162,41 +172,40 @@ class LiveFile:
     def publish(self) -> None:
         """Put the file in its place, whole."""
         self.flush()
-        os.rename(self._draft, self.path)
+        self._disk.rename(self._draft, self.path)
         self.published = True
 
     def finish(self) -> None:
-        """Write what the journal's last entry says: state, error, settings, end time."""
-        end: Mapping[str, Any] = self.ledger.end or End({"state": "interrupted"}).end
-        self.flush()
-        self._plot.finish()
-        tree.finish(self._entry, end)
-        self._file.flush()
+        """Write what the journal's last entry says: state, error, settings, end time.
 
-    def seal(self, disk: Disk) -> None:
+        May be called again when the disk did not take it.
+        """
+        if not self._finished:
+            self.flush()
+            self._plot.finish()
+            tree.finish(self._entry, self.ledger.end or {"state": "interrupted"})
+            self._finished = True
+        self._commit()
+
+    def seal(self) -> None:
         """Mark the file as complete and checked, and bring it to the medium."""
         hdf5.put(self._entry, "sealed", True)
-        self._file.flush()
-        _sync(self.path if self.published else self._draft)
+        self._commit()
+        self._bytes.sync()
         if not self.published:
             self.publish()
         self.close()
-        disk.sync_directory(self.path.parent)
+        self._disk.sync_directory(self.path.parent)
 
     def close(self) -> None:
         """Let go of the file; a draft that was never published is removed."""
+        self._bytes.be_deaf()
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self._file.close()
+        self._bytes.close()
         if not self.published:
-            self._draft.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+            with contextlib.suppress(OSError):
+                self._disk.remove(self._draft)
 
 
 def _capabilities(description: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

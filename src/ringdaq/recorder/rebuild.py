@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.errors import RecordingError
-from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import Manifest
 from ringdaq.recorder.journal import DirectoryLock
 from ringdaq.recorder.live import LiveFile
@@ -77,7 +76,7 @@ def _rebuild(directory: Path, output: Path | None) -> RecoveryReport:
         live.finish()
         for _ in verify(live, JournalReader(directory)):
             pass
-        live.seal(Disk())
+        live.seal()
     finally:
         live.close()
     return RecoveryReport(

@@ -15,7 +15,7 @@ from ringdaq.recorder.entries import Body, End, Manifest, StreamOpened
 from ringdaq.recorder.file import FileKeeper
 from ringdaq.recorder.follow import RingFollower
 from ringdaq.recorder.hdf5 import to_json
-from ringdaq.recorder.journal import DirectoryLock, JournalWriter, NotDurableError
+from ringdaq.recorder.journal import SEGMENT_BYTES, DirectoryLock, JournalWriter, NotDurableError
 from ringdaq.recorder.live import counters_of
 from ringdaq.recorder.resume import Resumed, resume
 from ringdaq.recorder.seal import mark_sealed
@@ -37,6 +37,7 @@ class Recording:
         flush_secs: float = 1.0,
         keep_journal: bool = True,
         disk: Disk | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         """Go on with the recording's journal, or begin one.
 
@@ -49,9 +50,9 @@ class Recording:
         """`recording`, then `sealed`, `failed`, or `left` to another recorder."""
         self._keep_journal = keep_journal
         self._disk = disk or Disk()
-        description.directory.mkdir(parents=True, exist_ok=True)
+        self._disk.make_directory(description.directory)
         self._lock = DirectoryLock(description.directory)
-        found = resume(description.directory) or Resumed(Ledger(checked=True), 0, [])
+        found = resume(description.directory, self._disk) or Resumed(Ledger(checked=True), 0, [])
         self.ledger = found.ledger
         self._begun = found.next_entry > 0
         self._followers: dict[int, RingFollower] = {}
@@ -62,6 +63,7 @@ class Recording:
             description.recording_id,
             self.ledger.preamble,
             next_entry=found.next_entry,
+            segment_bytes=segment_bytes,
             disk=self._disk,
         )
         self.file = FileKeeper(description, flush_secs=flush_secs, disk=self._disk)
@@ -91,8 +93,13 @@ class Recording:
             "state": self.state,
             "file": str(self.description.file),
             "streams": streams,
-            "error": self.error or self.file.error or None,
+            "error": self.trouble or None,
         }
+
+    @property
+    def trouble(self) -> str:
+        """What keeps rows from the journal, or else from the file; empty while all is well."""
+        return self.error or self.file.error
 
     def _produced(self) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ringdaq.recorder.accounts import Ledger
+from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.journal import segment_paths
 from ringdaq.recorder.scan import Damage, JournalReader
 
 
@@ -20,17 +21,21 @@ class Resumed:
     """What was come across in the segments that had to be read."""
 
 
-def resume(directory: Path) -> Resumed | None:
+def resume(directory: Path, disk: Disk | None = None) -> Resumed | None:
     """Read as few segments as give the books, the last one as a rule; `None` without a journal.
 
     A torn tail is cut off, and what is left is synced, before it counts as durable.
     """
-    reader = JournalReader(directory)
-    headers = reader.headers()
-    for place in range(len(headers) - 1, -1, -1):
-        found = _read(reader, headers[place][1].first_entry)
+    disk = disk or Disk()
+    paths = segment_paths(directory)
+    if paths:
+        _settle(paths[-1], disk)
+    for count in range(1, len(paths) + 1):
+        reader = JournalReader(directory, newest=count)
+        headers = reader.headers()
+        found = _read(reader, headers[0][1].first_entry) if headers else None
         if found is not None:
-            _settle(headers[-1][0], reader.damage)
+            _cut(paths[-1], reader.damage, disk)
             return found
     return None
 
@@ -46,13 +51,24 @@ def _read(reader: JournalReader, start: int) -> Resumed | None:
     return Resumed(ledger, number + 1, reader.damage)
 
 
-def _settle(last: Path, damage: list[Damage]) -> None:
-    """Cut a torn tail off the last segment and make the rest durable."""
-    fd = os.open(last, os.O_WRONLY | os.O_CLOEXEC)
+def _settle(last: Path, disk: Disk) -> None:
+    """Make the last segment durable, then see to it that reading tells what the medium holds."""
+    fd = disk.open(last)
     try:
-        for torn in damage:
-            if torn.path == last and torn.at_end:
-                os.ftruncate(fd, torn.start)
-        os.fsync(fd)
+        disk.sync(fd)
+        disk.distrust(fd)
     finally:
-        os.close(fd)
+        disk.close(fd)
+
+
+def _cut(last: Path, damage: list[Damage], disk: Disk) -> None:
+    """Cut a torn tail off the last segment."""
+    torn = next((d for d in damage if d.path == last and d.at_end), None)
+    if torn is None:
+        return
+    fd = disk.open(last)
+    try:
+        disk.truncate(fd, torn.start)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)

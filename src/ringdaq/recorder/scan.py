@@ -100,8 +100,10 @@ class SegmentReader:
 class JournalReader:
     """All entries of a journal in order, each once; void parts left out, damage noted."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, newest: int = 0) -> None:
+        """With `newest`, only so many of the newest segments are looked at."""
         self.directory = directory
+        self._newest = newest
         self.damage: list[Damage] = []
         """What was come across so far."""
         self._next = 0
@@ -110,7 +112,7 @@ class JournalReader:
 
     def headers(self) -> list[tuple[Path, SegmentHeader]]:
         """The segments, old to new; one that is not whole at all is left out."""
-        paths = segment_paths(self.directory)
+        paths = segment_paths(self.directory)[-self._newest :]
         known = next(filter(None, map(self._intact, paths)), None)
         if known is None:
             return []

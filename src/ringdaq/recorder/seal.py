@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,19 @@ def mark_sealed(
         "streams": streams,
     }
     draft = directory / f".{MARK}"
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(plain, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(directory / MARK)
+    disk.remove(draft)
+    fd = disk.create(draft)
+    try:
+        disk.write(fd, [json.dumps(plain, ensure_ascii=False, indent=1).encode()])
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+    disk.rename(draft, directory / MARK)
+    disk.sync_directory(directory)
     if not keep_journal:
         for path in segment_paths(directory):
-            path.unlink()
-    disk.sync_directory(directory)
+            disk.remove(path)
+        disk.sync_directory(directory)
 
 
 def unsealed(data_directory: Path) -> Iterator[Path]:

@@ -31,6 +31,7 @@ TICK_SECS = 0.05
 FLUSH_SECS = 1.0
 REPORT_SECS = 1.0
 LAST_REPORT_SECS = 5.0
+OPEN_SECS = 0.25
 HUNG_UP = "hung up"
 SHUTDOWN = "shutdown"
 
@@ -52,6 +53,9 @@ class RecorderService:
         self._flush_secs = FLUSH_SECS
         self._keep_journal = True
         self._report_at = 0.0
+        self._open_at = 0.0
+        self._told: dict[str, str] = {}
+        """What the daemon knows of each recording's trouble."""
         self._leaving = False
         self._stopped = False
 
@@ -131,7 +135,7 @@ class RecorderService:
             description = parse_description(plain)
         except RingdaqError as error:
             log.error("a recording cannot be made: %s", error)
-            self._report_failure(plain, error)
+            self._report_trouble(plain, "failed", error)
             return
         recording = self._recordings.get(description.recording_id)
         if recording is not None:
@@ -144,9 +148,12 @@ class RecorderService:
             self._open(description)
         except BlockingIOError:
             self._waiting[description.recording_id] = description
-        except (OSError, RingdaqError) as error:
+        except OSError as error:  # a full disk, which may not stay full
+            self._waiting[description.recording_id] = description
+            self._report_trouble(description.plain, "recording", error)
+        except RingdaqError as error:
             log.error("a recording cannot be made: %s", error)
-            self._report_failure(description.plain, error)
+            self._report_trouble(description.plain, "failed", error)
 
     def _open(self, description: Description) -> Recording:
         recording = Recording(
@@ -155,11 +162,11 @@ class RecorderService:
         self._recordings[description.recording_id] = recording
         return recording
 
-    def _report_failure(self, plain: Mapping[str, Any], error: Exception) -> None:
+    def _report_trouble(self, plain: Mapping[str, Any], state: str, error: Exception) -> None:
         self._reporter.put(
             {
                 "recording_id": str(plain.get("recording_id", "")),
-                "state": "failed",
+                "state": state,
                 "file": str(plain.get("file", "")),
                 "streams": {},
                 "error": str(error),
@@ -169,22 +176,33 @@ class RecorderService:
     # --- work
 
     def _step(self) -> bool:
-        for description in list(self._waiting.values()):
-            del self._waiting[description.recording_id]
-            self._try_open(description)
+        self._open_waiting()
         more = False
         for recording in list(self._recordings.values()):
             more = recording.step() or more
             if recording.state != "recording":
                 del self._recordings[recording.description.recording_id]
+                self._told.pop(recording.description.recording_id, None)
                 if recording.state != "left":
                     self._reporter.put(recording.report())
         return more
 
-    def _report(self) -> None:
+    def _open_waiting(self) -> None:
         now = time.monotonic()
-        if now < self._report_at:
+        if not self._waiting or now < self._open_at:
             return
-        self._report_at = now + REPORT_SECS
+        self._open_at = now + OPEN_SECS
+        waiting, self._waiting = self._waiting, {}
+        for description in waiting.values():
+            self._try_open(description)
+
+    def _report(self) -> None:
+        """Tell the daemon once a second how all is going, and at once what has gone wrong."""
+        now = time.monotonic()
+        due = now >= self._report_at
+        if due:
+            self._report_at = now + REPORT_SECS
         for recording in self._recordings.values():
-            self._reporter.put(recording.report())
+            if due or recording.trouble != self._told.get(recording.description.recording_id, ""):
+                self._reporter.put(recording.report())
+            self._told[recording.description.recording_id] = recording.trouble
