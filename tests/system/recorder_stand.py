@@ -101,6 +101,7 @@ class Stand:
         self.reports: dict[str, dict[str, Any]] = {}
         self.attached = 0
         self.recorder: subprocess.Popen[bytes] | None = None
+        self.recorder_command = [sys.executable, "-m", "ringdaq.recorder"]
         self._channels: list[Channel] = []
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(str(self.socket_path))
@@ -148,7 +149,7 @@ class Stand:
     def start_recorder(self) -> None:
         before = self.attached
         self.recorder = subprocess.Popen(
-            [sys.executable, "-m", "ringdaq.recorder", "--socket", str(self.socket_path)]
+            [*self.recorder_command, "--socket", str(self.socket_path)]
         )
         wait_until(lambda: self.attached > before, "the recorder to attach")
 

@@ -83,9 +83,7 @@ class FileKeeper:
 
     def _step(self, next_entry: int) -> bool:
         if self._live is None:
-            self._live = LiveFile(
-                self._description.file, self._description.plain, self._disk
-            )
+            self._live = LiveFile(self._description.file, self._description.plain, self._disk)
             self._journal = JournalReader(self._description.directory)
         live = self._live
         if self._paused:

@@ -196,7 +196,8 @@ def _step(extent: tuple[int, bytes]) -> tuple[int, int, int]:
     known = _SIGNATURES.get(data[:4])
     if known is None:
         known = _HEADER if _is_object_header(data) else _DATA
-    return known, 0, place
+    # A group that lies in another was made later: its names come first.
+    return known, 0, -place if known == _NAMES else place
 
 
 def _is_object_header(data: bytes) -> bool:

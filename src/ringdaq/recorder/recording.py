@@ -52,7 +52,13 @@ class Recording:
         self._disk = disk or Disk()
         self._disk.make_directory(description.directory)
         self._lock = DirectoryLock(description.directory)
-        found = resume(description.directory, self._disk) or Resumed(Ledger(checked=True), 0, [])
+        try:
+            found = resume(description.directory, self._disk) or Resumed(
+                Ledger(checked=True), 0, []
+            )
+        except BaseException:
+            self._lock.close()
+            raise
         self.ledger = found.ledger
         self._begun = found.next_entry > 0
         self._followers: dict[int, RingFollower] = {}
