@@ -30,6 +30,7 @@ __all__ = [
     "Schema",
     "RingWriter",
     "RingReader",
+    "Watch",
     "is_owned",
     "run_rhai",
     "rhai_facts",
@@ -335,5 +336,26 @@ class RingReader:
 
     def statistics(
         self,
-    ) -> tuple[int, int, int, int, int | None, int | None, bool, bool, int]:
-        """Next, oldest, rows, used bytes, first and last time, closed, alive, capacity."""
+    ) -> tuple[int, int, int, int, int, int | None, int | None, bool, bool, int]:
+        """Next, oldest, rows, rows left, bytes, first and last time, closed, alive, capacity."""
+
+@final
+class Watch:
+    """Tells a loop of events that a record is there.
+
+    One thread of the process sleeps for all watches. Raises `OSError` where the kernel cannot sleep
+    on several rings at once (before Linux 5.16).
+    """
+
+    def __new__(cls, reader: RingReader) -> Self: ...
+    def fileno(self) -> int:
+        """A descriptor that becomes readable; it belongs to the watch."""
+
+    def arm(self, sequence: int) -> bool:
+        """Ask to be told once; True if there is already something to find out about the record.
+
+        Told is also that the writer has ended or died, within 250 ms.
+        """
+
+    def disarm(self) -> None:
+        """Ask no longer, and forget what was told."""

@@ -48,11 +48,15 @@ pub mod writer;
 #[cfg(not(loom))]
 pub mod arrow;
 #[cfg(not(loom))]
+pub mod bell;
+#[cfg(not(loom))]
 pub mod region;
 #[cfg(all(feature = "rhai", not(loom)))]
 pub mod rhai;
 #[cfg(not(loom))]
 pub mod ring;
+#[cfg(not(loom))]
+pub mod watch;
 
 #[cfg(all(feature = "python", not(loom)))]
 mod python;

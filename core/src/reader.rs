@@ -35,6 +35,8 @@ pub struct Statistics {
     pub rows: u64,
     /// Sequence number of the oldest record left; the next one's if none is left.
     pub oldest_sequence: u64,
+    /// Rows in the records that are left; 0 too if the oldest of them is damaged.
+    pub held_rows: u64,
     /// Bytes between tail and head.
     pub used_bytes: u64,
     /// Time of the oldest row left; `None` too if that record is damaged.
@@ -168,8 +170,7 @@ impl<M: Memory> Reader<M> {
             let Some(rows) = self.rows_before(next_sequence) else {
                 continue;
             };
-            let Some((first_nanos, last_nanos)) = self.time_span(oldest_sequence, next_sequence)?
-            else {
+            let Some((first, last)) = self.ends(oldest_sequence, next_sequence)? else {
                 continue;
             };
             self.remember(next_sequence, rows);
@@ -178,8 +179,9 @@ impl<M: Memory> Reader<M> {
                 rows,
                 oldest_sequence,
                 used_bytes: self.used_bytes(),
-                first_nanos,
-                last_nanos,
+                held_rows: first.map_or(0, |frame| rows.saturating_sub(frame.first_row)),
+                first_nanos: first.map(|frame| frame.first_nanos),
+                last_nanos: last.map(|frame| frame.last_nanos),
                 closed: self.is_closed(),
             });
         }
@@ -256,20 +258,17 @@ impl<M: Memory> Reader<M> {
         RingError::corrupt(format!("the ring's index does not know record {sequence}"))
     }
 
-    /// First and last time of a range of records; the outer `None` if the writer moved meanwhile.
+    /// The first and last of a range of records; the outer `None` if the writer moved meanwhile.
     #[allow(clippy::type_complexity, reason = "two nested options are what there is to say")]
-    fn time_span(
+    fn ends(
         &self,
         oldest: u64,
         next: u64,
-    ) -> Result<Option<(Option<i64>, Option<i64>)>, RingError> {
+    ) -> Result<Option<(Option<Frame>, Option<Frame>)>, RingError> {
         if oldest >= next {
             return Ok(Some((None, None)));
         }
-        let (first, last) = (self.frame_of(oldest)?, self.frame_of(next - 1)?);
-        Ok(first.zip(last).map(|(first, last)| {
-            (first.map(|frame| frame.first_nanos), last.map(|frame| frame.last_nanos))
-        }))
+        Ok(self.frame_of(oldest)?.zip(self.frame_of(next - 1)?))
     }
 
     /// A record's frame; nothing inside if it is damaged, nothing at all if it was overwritten.

@@ -1,20 +1,31 @@
-//! The files behind a ring: made, mapped, measured and locked. One of the two places with `unsafe`.
+//! The files behind a ring: made, mapped, measured and locked. One of the places with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::time::Duration;
 
 use crate::error::RingError;
-use crate::layout::WAKE_SIZE;
 use crate::memory::{Memory, MemoryMut};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::wake::Bell;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Only the owner may read or write a ring and its wake file.
+pub const PRIVATE_MODE: u32 = 0o600;
+/// A group may read a ring and its wake file.
+pub const GROUP_MODE: u32 = 0o640;
+
+/// The mode of rings in a directory: readable by its group if the directory is, and hands its group
+/// on to what is made in it.
+pub fn ring_mode(directory: &Path) -> u32 {
+    const HANDED_ON: u32 = 0o2050;
+    let found = std::fs::metadata(directory).map_or(0, |found| found.permissions().mode());
+    if found & HANDED_ON == HANDED_ON { GROUP_MODE } else { PRIVATE_MODE }
+}
 
 /// A shared mapping of a whole file.
 #[derive(Debug)]
@@ -88,6 +99,12 @@ fn allocate(file: &File, len: u64) -> Result<(), RingError> {
     }
 }
 
+/// Sets the mode whatever the umask is.
+fn set_mode(file: &File, mode: u32) -> Result<(), RingError> {
+    file.set_permissions(Permissions::from_mode(mode))
+        .map_err(|e| RingError::Io(format!("cannot set the mode {mode:o}"), e))
+}
+
 fn clock(id: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` outlives the call.
@@ -147,7 +164,9 @@ impl Region {
     /// Refuses a path where anything exists already, a symbolic link included.
     pub fn create(path: &Path, len: u64, mode: u32) -> Result<Self, RingError> {
         let file = open_file(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)?;
-        let made = allocate(&file, len).and_then(|()| Self::mapped(file, len as usize, true));
+        let made = set_mode(&file, mode)
+            .and_then(|()| allocate(&file, len))
+            .and_then(|()| Self::mapped(file, len as usize, true));
         if made.is_err() {
             let _ = std::fs::remove_file(path);
         }
@@ -193,6 +212,11 @@ impl Region {
     /// Address of the first byte, for those who read it in other ways.
     pub fn address(&self) -> *const u8 {
         self.start.as_ptr()
+    }
+
+    /// Whether this side may write.
+    pub fn is_writable(&self) -> bool {
+        self.writable
     }
 
     /// Bytes where they lie, to be looked at by whoever bears that they may change.
@@ -296,75 +320,5 @@ impl MemoryMut for Region {
         unsafe {
             std::ptr::copy_nonoverlapping(from.as_ptr(), self.start.as_ptr().add(at), from.len())
         }
-    }
-}
-
-/// The `.wake` file, mapped for writing by both sides.
-#[derive(Debug)]
-pub struct WakeFile(Region);
-
-impl WakeFile {
-    /// Makes the file.
-    pub fn create(path: &Path, mode: u32) -> Result<Self, RingError> {
-        Region::create(path, WAKE_SIZE as u64, mode).map(Self)
-    }
-
-    /// Opens the file of a ring.
-    pub fn open(path: &Path) -> Result<Self, RingError> {
-        let region = Region::open(path, true)?;
-        if region.len() < WAKE_SIZE {
-            return Err(RingError::corrupt(format!(
-                "a ring's wake file has {WAKE_SIZE} bytes; found {}: {}",
-                region.len(),
-                path.display()
-            )));
-        }
-        Ok(Self(region))
-    }
-
-    /// Refuses to go on if the file was cut.
-    pub fn check_size(&self) -> Result<(), RingError> {
-        self.0.check_size()
-    }
-}
-
-impl WakeFile {
-    fn wake(&self, most: i32) {
-        // SAFETY: the bell is a mapped, aligned word; waking touches no memory.
-        unsafe { libc::syscall(libc::SYS_futex, self.word().as_ptr(), libc::FUTEX_WAKE, most) };
-    }
-}
-
-impl Bell for WakeFile {
-    fn word(&self) -> &AtomicU32 {
-        self.0.check_range(0, 4);
-        // SAFETY: in bounds, aligned, alive as long as `self`, and only ever used as an atomic.
-        unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().cast()) }
-    }
-
-    fn sleep(&self, value: u32, timeout: Duration) {
-        let limit = libc::timespec {
-            tv_sec: timeout.as_secs().min(1 << 30) as libc::time_t,
-            tv_nsec: timeout.subsec_nanos() as libc::c_long,
-        };
-        // SAFETY: the bell is a mapped, aligned word, and `limit` outlives the call. The operation
-        // has no PRIVATE flag, as the sleepers are in other processes.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.word().as_ptr(),
-                libc::FUTEX_WAIT,
-                value,
-                &raw const limit,
-            );
-        }
-    }
-
-    fn wake_one(&self) {
-        self.wake(1);
-    }
-
-    fn wake_all(&self) {
-        self.wake(i32::MAX);
     }
 }

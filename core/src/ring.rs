@@ -5,16 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::arrow::decode::head_len;
+use crate::bell::WakeFile;
 use crate::error::RingError;
 use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
 use crate::memory::{Memory, MemoryMut};
 use crate::reader::{Located, Reader, Statistics};
-use crate::region::{Region, WakeFile, coarse_clock_nanos, random_id};
+use crate::region::{Region, coarse_clock_nanos, random_id, ring_mode};
 use crate::wake::{ring_bell, wait_once};
 use crate::writer::{Slot, Stamp, Writer};
 
-/// Only the owner may read or write a ring and its wake file.
-pub const PRIVATE_MODE: u32 = 0o600;
 /// The longest sleep before a reader makes sure that the writer still lives.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
@@ -82,11 +81,12 @@ fn build(
     schema: &[u8],
 ) -> Result<(Region, WakeFile), RingError> {
     let geometry = &constants.geometry;
-    let region = Region::create(temporary, geometry.file_size(), PRIVATE_MODE)?;
+    let mode = ring_mode(path.parent().unwrap_or(Path::new(".")));
+    let region = Region::create(temporary, geometry.file_size(), mode)?;
     region.lock_as_owner()?;
     region.copy_in(geometry.schema_offset() as usize, schema);
     region.copy_in(0, &constants.to_header(std::process::id()));
-    let wake = WakeFile::create(&wake_path(path), PRIVATE_MODE)?;
+    let wake = WakeFile::create(&wake_path(path), mode)?;
     Ok((region, wake))
 }
 
@@ -382,7 +382,13 @@ impl RingReader {
         Ok(due || !self.region().is_owned())
     }
 
-    fn bell(&self) -> Result<&WakeFile, RingError> {
+    /// The reading half of the protocol, for who waits in other ways.
+    pub fn protocol(&self) -> &Reader<Arc<Region>> {
+        &self.reader
+    }
+
+    /// What a reader sleeps on.
+    pub fn bell(&self) -> Result<&WakeFile, RingError> {
         if self.wake.get().is_none() {
             let opened = WakeFile::open(&wake_path(&self.path))?;
             let _ = self.wake.set(opened);

@@ -11,6 +11,9 @@
 //! instructions between waking and passing on leaves the second bit set: the next reader that comes
 //! by passes the wake-up on, and each sleeper looks for itself after `LONGEST_SLEEP`.
 //!
+//! Where readers of a group may only read the word, they cannot say that they sleep. There the writer
+//! counts and wakes all sleepers after each commit, and whoever waits sleeps on the count it saw.
+//!
 //! Mere flags would not do. Between a waiter's last look and its sleep, the writer may lower the flag
 //! and a second waiter raise it again; the first would then fall asleep on a commit it never heard
 //! of. A count never comes back to the value that the first one waits on.
@@ -37,6 +40,16 @@ pub trait Bell {
     fn wake_one(&self);
     /// Wakes all sleepers.
     fn wake_all(&self);
+
+    /// Whether this side may change the word.
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    /// Whether there may be sleepers that cannot change the word.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// Wakes whoever waits; to be called after each commit.
@@ -44,6 +57,13 @@ pub fn ring_bell<B: Bell>(bell: &B) {
     // SeqCst: puts the commit before the look at the bell in the one order that all threads agree
     // on. The waiter does the same with bell and commit, so at least one of the two sees the other.
     fence(Ordering::SeqCst);
+    if bell.is_shared() {
+        // Relaxed: the fence orders it. Who looked at the ring before the commit remembers a word
+        // from before this, and does not sleep on it any more, or is woken.
+        bell.word().fetch_add(COUNT, Ordering::Relaxed);
+        bell.wake_all();
+        return;
+    }
     // Relaxed: the fence orders it. Only this side clears the bit, so it stays set until then.
     let value = bell.word().load(Ordering::Relaxed);
     if value & ASLEEP != 0 {
@@ -65,28 +85,46 @@ pub fn wait_once<M: Memory, B: Bell>(
     sequence: u64,
     timeout: Duration,
 ) -> bool {
-    let is_due = || reader.next_sequence() > sequence || reader.is_closed();
-    if is_due() {
-        return true;
+    if let Some(value) = announce(reader, bell, sequence) {
+        bell.sleep(value, timeout);
+        pass_on(bell);
+    }
+    is_due(reader, sequence)
+}
+
+/// Whether a record is there, or never will be.
+pub fn is_due<M: Memory>(reader: &Reader<M>, sequence: u64) -> bool {
+    reader.next_sequence() > sequence || reader.is_closed()
+}
+
+/// Says that somebody is about to sleep; returns the value to sleep on, or nothing if whoever asks
+/// should look again instead. After the sleep comes `pass_on`.
+pub fn announce<M: Memory, B: Bell>(reader: &Reader<M>, bell: &B, sequence: u64) -> Option<u32> {
+    if is_due(reader, sequence) {
+        return None;
     }
     // Relaxed: the fence below orders it.
-    let found = bell.word().fetch_or(ASLEEP, Ordering::Relaxed);
+    let found = match bell.is_writable() {
+        true => bell.word().fetch_or(ASLEEP, Ordering::Relaxed) | ASLEEP,
+        false => bell.word().load(Ordering::Relaxed),
+    };
     // SeqCst: see `ring_bell`.
     fence(Ordering::SeqCst);
-    if is_due() {
-        return true;
+    if is_due(reader, sequence) {
+        return None;
     }
-    if found & PASS_ON != 0 {
+    if found & PASS_ON != 0 && bell.is_writable() {
         pass_on(bell);
-        return is_due();
+        return None;
     }
-    bell.sleep(found | ASLEEP, timeout);
-    pass_on(bell);
-    is_due()
+    Some(found)
 }
 
 /// Wakes the other sleepers, if the writer left that to this one.
-fn pass_on<B: Bell>(bell: &B) {
+pub fn pass_on<B: Bell>(bell: &B) {
+    if !bell.is_writable() {
+        return;
+    }
     // Relaxed: whoever clears the bit does the waking, and what the woken read next they acquire from
     // the ring.
     let word = bell.word();

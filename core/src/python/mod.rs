@@ -1,6 +1,6 @@
 //! The Python face: each function converts, lets go of the interpreter, calls, converts back.
 //!
-//! The second of the two places with `unsafe`.
+//! One of the places with `unsafe`.
 #![allow(unsafe_code, missing_debug_implementations, reason = "Python has its own repr")]
 
 mod appender;
@@ -14,6 +14,7 @@ mod reader;
 mod rhai;
 mod schema;
 mod shared;
+mod watch;
 mod writer;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::PyLocated>()?;
     module.add_class::<appender::PyAppender>()?;
     module.add_class::<loan::PyLoan>()?;
+    module.add_class::<watch::PyWatch>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;
     module.add("HEADER_SIZE", crate::layout::HEADER_SIZE)

@@ -19,13 +19,13 @@ use crate::ring::RingReader;
 
 /// Rows, first and last time, rows before.
 type PlainFrame = (u64, i64, i64, u64);
-/// Next and oldest sequence, rows, used bytes, first and last time, closed, alive, capacity.
-type PlainStatistics = (u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
+/// Next and oldest sequence, rows, rows left, used bytes, first and last time, closed, alive, capacity.
+type PlainStatistics = (u64, u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
 /// A reader of one ring; threads may share it.
 #[pyclass(name = "RingReader", module = "ringdaq_core", frozen)]
 pub struct PyRingReader {
-    ring: RingReader,
+    ring: Arc<RingReader>,
     /// What heads of records look like, if the schema is one of ours.
     format: Option<(Schema, Template)>,
 }
@@ -34,6 +34,11 @@ pub struct PyRingReader {
 const SHORT_HEAD: usize = 1 << 10;
 
 impl PyRingReader {
+    /// The ring, shared with whoever waits for it elsewhere.
+    pub fn ring(&self) -> &Arc<RingReader> {
+        &self.ring
+    }
+
     /// Finds the columns of a located record, by a copy of its head.
     fn parse(&self, schema: &Schema, template: &Template, located: &Located) -> PyResult<Batch> {
         let mut short = [0; SHORT_HEAD];
@@ -154,7 +159,10 @@ impl PyRingReader {
         let ring = RingReader::open(&path)?;
         let schema = Schema::from_message(ring.schema()).ok();
         let format = schema.and_then(|schema| Some((Template::of(&schema).ok()?, schema)));
-        Ok(Self { ring, format: format.map(|(template, schema)| (schema, template)) })
+        Ok(Self {
+            ring: Arc::new(ring),
+            format: format.map(|(template, schema)| (schema, template)),
+        })
     }
 
     #[getter]
@@ -259,6 +267,7 @@ impl PyRingReader {
             s.next_sequence,
             s.oldest_sequence,
             s.rows,
+            s.held_rows,
             s.used_bytes,
             s.first_nanos,
             s.last_nanos,

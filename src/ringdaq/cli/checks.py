@@ -33,6 +33,8 @@ EXTRAS = {
     "arrow": ("pyarrow", "handing records to Arrow tools"),
     "serial": ("serial", "instruments on serial lines"),
     "edf": ("edfio", "replaying EDF and BDF recordings"),
+    "pandas": ("pandas", "windows as data frames of pandas"),
+    "polars": ("polars", "windows as data frames of polars"),
 }
 
 

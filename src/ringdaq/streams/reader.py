@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+import numpy as np
 import ringdaq_core as core
 
-from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import (
     ClosedStreamError,
+    EndOfStreamError,
+    NotYetWrittenError,
     OverrunError,
     StreamError,
+    WriterGoneError,
 )
 from ringdaq.model import StreamSpec
 from ringdaq.streams.failures import CORE_ERRORS, stream_error
+from ringdaq.streams.following import Following
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.placed import PlacedRecord
 from ringdaq.streams.record import Record
+from ringdaq.streams.span import Moment, Span, span_of
 from ringdaq.streams.statistics import RingStatistics
+from ringdaq.streams.viewing import WindowView
+from ringdaq.streams.waiting import Waiter
 from ringdaq.streams.window import Window
 
 if TYPE_CHECKING:
@@ -95,9 +102,22 @@ class StreamReader:
         return self._open().writer_alive
 
     @property
+    def layout(self) -> Layout:
+        """The stream's spec and its Arrow schema."""
+        return self._layout
+
+    @property
     def mapping(self) -> memoryview:
         """The bytes of the ring's file, read-only; they change while the writer writes."""
         return self._mapping
+
+    @property
+    def address(self) -> int:
+        """Where the mapping begins, for ctypes and C++; `len(mapping)` bytes, read-only.
+
+        It is valid while `mapping`, or a piece of it, is referred to.
+        """
+        return int(np.frombuffer(self._mapping, np.uint8).ctypes.data)
 
     @property
     def next_sequence(self) -> int:
@@ -140,22 +160,35 @@ class StreamReader:
                 return self.read(following - 1)
             except OverrunError:
                 continue
-        raise StreamError(f"stream {self.spec.name!r} is faster than this reader: {self.path}")
+        raise self._too_fast()
 
     @overload
     def view(self, sequence: int | None = None) -> AbstractContextManager[Record]: ...
     @overload
-    def view(self, *, window_secs: float) -> AbstractContextManager[Window]: ...
     def view(
-        self, sequence: int | None = None, *, window_secs: float | None = None
+        self,
+        sequence: None = None,
+        *,
+        window_secs: float | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> AbstractContextManager[Window]: ...
+    def view(
+        self,
+        sequence: int | None = None,
+        *,
+        window_secs: float | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
     ) -> AbstractContextManager[Record] | AbstractContextManager[Window]:
-        """Look at a record, or a window of the newest ones, where it lies, without a copy.
+        """Look at a record, or a window as in `window`, where it lies, without a copy.
 
         Without a sequence number it is the newest record. Leaving the context raises `OverrunError`
         if the writer came by meanwhile: then what was seen may be mixed, and is to be thrown away.
         """
-        if window_secs is not None:
-            return self._view_window(window_secs)
+        if window_secs is not None or since is not None or until is not None:
+            span = self.span(window_secs, since, until)
+            return WindowView(self._layout, [(self, self.sequences(span))])
         # The same as `_in_place`; a call costs a tenth of looking at a record.
         try:
             return PlacedRecord(self, self._layout, (self._core or self._open()).locate(sequence))
@@ -164,22 +197,61 @@ class StreamReader:
         except OverflowError:
             raise self._no_sequence(sequence) from None
 
-    @contextmanager
-    def _view_window(self, seconds: float) -> Iterator[Window]:
-        following = self._open().next_sequence
-        sequences = range(self._since(following, seconds), following)
-        window = Window(self._layout, _Places(self._in_place, sequences))
-        try:
-            yield window
-        except Exception as error:
-            # What the writer mixed up must not look like damage.
-            self.verify(sequences.start, cause=error)
-            raise
-        self.verify(sequences.start)
+    def window(
+        self,
+        seconds: float | None = None,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> Window:
+        """Copy the records with rows of a stretch of time, as far as they are left.
 
-    def window(self, seconds: float) -> Window:
-        """Copy the records of the last seconds before the newest row, as far as they are left."""
-        return Window(self._layout, self._backwards(seconds, self.read))
+        `seconds` before the newest row; or from `since`, up to `until`, which is not part of it; or
+        one of the two and `seconds`. Records are whole, so the first may begin a little earlier.
+        """
+        return Window(self._layout, [self.copied(self.sequences(self.span(seconds, since, until)))])
+
+    def snapshot(self) -> Window:
+        """Copy everything that is left, from the oldest record to the newest."""
+        return Window(self._layout, [self.copied(self.sequences(Span()))])
+
+    def span(self, seconds: float | None, since: Moment | None, until: Moment | None) -> Span:
+        """What a window was asked for by, with this ring's newest row."""
+        return span_of(self.spec.name, seconds, since, until, self.newest_nanos)
+
+    def newest_nanos(self) -> int | None:
+        """Time of the newest row, `None` in an empty ring."""
+        return self.statistics().last_nanos
+
+    def sequences(self, span: Span) -> range:
+        """The records that have rows of a span and are left."""
+        reader = self._open()
+        end = reader.next_sequence if span.until is None else self._end(span.until)
+        begin = reader.oldest_sequence if span.since is None else self.find(span.since)
+        return range(min(begin, end), end)
+
+    def _end(self, until: int) -> int:
+        """The first record without a row before a time."""
+        for _ in range(_TRIES):
+            end = self.find(until)
+            with suppress(NotYetWrittenError, EndOfStreamError, WriterGoneError, OverrunError):
+                # The record that reaches the time may begin before it.
+                return end + (self._in_place(end).first_nanos < until)
+            if end >= self._open().oldest_sequence:
+                return end
+        raise self._too_fast()
+
+    def places(self, sequences: range) -> Sequence[Record]:
+        """Records where they lie, looked up when somebody wants to see them."""
+        return _Places(self._in_place, sequences)
+
+    def copied(self, sequences: range) -> list[Record]:
+        """Records, from the newest back, so that being lapped only leaves out the first."""
+        records: deque[Record] = deque()
+        with suppress(OverrunError):
+            for sequence in reversed(sequences):
+                records.appendleft(self.read(sequence))
+        return list(records)
 
     def find(self, time_nanos: int) -> int:
         """The first record left whose last time is that late; the next one if there is none yet."""
@@ -198,16 +270,24 @@ class StreamReader:
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
-    def follow(self, start: Start = "newest", *, timeout: float | None) -> Iterator[Record]:
-        """Read on and on: from the next record to come, the oldest left, or a sequence number.
+    def follow(
+        self, start: Start = "newest", *, timeout: float | None = None, skip_lost: bool = False
+    ) -> Following:
+        """Read on and on, with `for` or `async for`.
 
-        Ends when the writer closed the ring, or when nothing came for `timeout` seconds; without a
-        timeout, it waits as long as the writer lives. Raises `OverrunError` if lapped, and
-        `WriterGoneError` after the last record of a dead writer.
+        Begins with the next record to come, the oldest left, or a sequence number. Ends when the
+        writer closed the ring, or when nothing came for `timeout` seconds; without a timeout, it
+        waits as long as the writer lives. Raises `WriterGoneError` after the last record of a dead
+        writer, and `OverrunError` if lapped, unless lost records are to be skipped and counted.
         """
-        return self._follow(self._start(start), timeout)
+        return Following(self, self.start(start), timeout=timeout, skip_lost=skip_lost)
 
-    def _follow(self, sequence: int, timeout: float | None) -> Iterator[Record]:
+    def waiter(self) -> Waiter:
+        """Waits for this ring in a coroutine."""
+        return Waiter(self._open())
+
+    def records_from(self, sequence: int, *, timeout: float | None) -> Iterator[Record]:
+        """What `follow` gives to a loop."""
         patience = _FOREVER_SECS if timeout is None else timeout
         while True:
             try:
@@ -225,7 +305,8 @@ class StreamReader:
             yield Record(self._layout, sequence, *found)
             sequence += 1
 
-    def _start(self, start: Start) -> int:
+    def start(self, start: Start) -> int:
+        """The first record that a follower gets."""
         if start == "newest":
             return self._open().next_sequence
         if start == "oldest":
@@ -269,20 +350,8 @@ class StreamReader:
         except OverflowError:
             raise self._no_sequence(sequence) from None
 
-    def _backwards(self, seconds: float, take: Callable[[int], Record]) -> list[Record]:
-        """Records from the newest back, so that being lapped only shortens the window."""
-        following = self._open().next_sequence
-        records: deque[Record] = deque()
-        with suppress(OverrunError):
-            for sequence in range(following - 1, self._since(following, seconds) - 1, -1):
-                records.appendleft(take(sequence))
-        return list(records)
-
-    def _since(self, following: int, seconds: float) -> int:
-        if following == 0:
-            return 0
-        newest = self._in_place(following - 1)
-        return self.find(newest.last_nanos - round(seconds * NANOS_PER_SEC))
+    def _too_fast(self) -> StreamError:
+        return StreamError(f"stream {self.spec.name!r} is faster than this reader: {self.path}")
 
     def verify(self, sequence: int, *, cause: BaseException | None = None) -> None:
         """Raise `OverrunError` if a record may have been overwritten by now."""

@@ -14,9 +14,12 @@ import ringdaq_core as core
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import CorruptRecordError, StreamError
 from ringdaq.model import TIME, StreamSpec
+from ringdaq.streams import dataframes
 from ringdaq.streams.layout import Layout, pyarrow
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -150,6 +153,14 @@ class Record:
             return arrow.ipc.read_record_batch(buffer, schema)
         except arrow.ArrowInvalid as error:
             raise self._damage(error) from None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """See `Window.to_pandas`."""
+        return dataframes.to_pandas(self._layout, self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """See `Window.to_polars`."""
+        return dataframes.to_polars(self._layout, self)
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         with self._checked():

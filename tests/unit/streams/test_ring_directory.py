@@ -139,7 +139,7 @@ def test_attach_reads_the_newest_generation(tmp_path):
         with stream.view() as record:
             assert record.generation == new.generation
         assert stream.statistics().records == 1
-        assert stream.window(1).to_numpy()["x"].tolist() == [2]
+        assert stream.reader.window(1).to_numpy()["x"].tolist() == [2]
 
 
 def test_following_goes_on_into_the_next_generation(tmp_path):

@@ -1,0 +1,210 @@
+"""Reading on and on, in a loop or in a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ringdaq.clock import NANOS_PER_SEC
+from ringdaq.errors import EndOfStreamError, NotYetWrittenError, OverrunError, WriterGoneError
+from ringdaq.streams.record import Record
+from ringdaq.streams.waiting import Waiter
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ringdaq.streams.reader import StreamReader
+
+Successor = Callable[["StreamReader"], "Path | None"]
+"""The generation after the one of a reader, if there is one by now."""
+_LOOK_SECS = 0.25
+"""How often a follower looks for a next generation, while the writer is dead."""
+_TURN_SECS = 0.005
+"""How long a coroutine that always finds a record keeps the others waiting."""
+
+
+class FollowerStatistics(NamedTuple):
+    """What one follower has seen, and how far it is behind."""
+
+    records: int
+    """Given to whoever follows."""
+    rows: int
+    lag_records: int
+    """Committed in the ring that is read, and not yet given."""
+    lag_secs: float
+    """From the newest row given to the newest one committed; all of the ring before the first."""
+    overruns: int
+    """How often the writer came by."""
+    lost_records: int
+    lost_rows: int | None
+    """`None` once they could not be counted."""
+
+
+class Following:
+    """Records from one on, for `for` and for `async for`; into later generations if there are any.
+
+    Nothing is lost when it is given up between two records, or cancelled while it waits: whoever
+    iterates on gets the next one. After an `OverrunError` it goes on with the oldest one left.
+    """
+
+    def __init__(
+        self,
+        reader: StreamReader,
+        sequence: int,
+        *,
+        timeout: float | None,
+        skip_lost: bool = False,
+        successor: Successor | None = None,
+    ) -> None:
+        self._reader = reader
+        self._sequence = sequence
+        self._timeout = timeout
+        self._skip_lost = skip_lost
+        self._successor = successor
+        self._waiter: Waiter | None = None
+        self._walk: Iterator[Record] | None = None
+        self._turn_ends = 0.0
+        self._last_nanos: int | None = None
+        self._records = self._rows = self._overruns = self._lost_records = 0
+        self._lost_rows: int | None = 0
+
+    @property
+    def reader(self) -> StreamReader:
+        """The generation that is read now."""
+        return self._reader
+
+    def statistics(self) -> FollowerStatistics:
+        """How far this follower is, and how far the writer."""
+        ring = self._reader.statistics()
+        seen = ring.first_nanos if self._last_nanos is None else self._last_nanos
+        behind = 0 if seen is None or ring.last_nanos is None else ring.last_nanos - seen
+        return FollowerStatistics(
+            records=self._records,
+            rows=self._rows,
+            lag_records=max(0, ring.next_sequence - self._sequence),
+            lag_secs=max(0, behind) / NANOS_PER_SEC,
+            overruns=self._overruns,
+            lost_records=self._lost_records,
+            lost_rows=self._lost_rows,
+        )
+
+    # --- for
+
+    def __iter__(self) -> Iterator[Record]:
+        if self._walk is None:
+            self._walk = self._sync()
+        return self._walk
+
+    def __next__(self) -> Record:
+        return next(iter(self))
+
+    def _sync(self) -> Iterator[Record]:
+        while True:
+            died = False
+            try:
+                for record in self._reader.records_from(self._sequence, timeout=self._timeout):
+                    self._note(record)
+                    yield record
+            except OverrunError as error:
+                self._note_loss(error)
+                continue
+            except WriterGoneError:
+                if self._successor is None:
+                    raise
+                died = True
+            following = self._next_generation()
+            if following is None and died:
+                following = self._await_generation()
+            if following is None:
+                return
+            self._turn_to(following)
+
+    def _await_generation(self) -> Path | None:
+        begun = time.monotonic()
+        while self._timeout is None or time.monotonic() - begun < self._timeout:
+            time.sleep(_LOOK_SECS)
+            following = self._next_generation()
+            if following is not None:
+                return following
+        return None
+
+    # --- async for
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Record:
+        while True:
+            await self._let_others()
+            try:
+                record = self._reader.read(self._sequence)
+            except NotYetWrittenError:
+                if not await self._wait():
+                    raise StopAsyncIteration from None
+            except OverrunError as error:
+                self._note_loss(error)
+            except (EndOfStreamError, WriterGoneError) as end:
+                await self._go_on(end)
+            else:
+                self._note(record)
+                return record
+
+    async def _wait(self) -> bool:
+        if self._waiter is None:
+            self._waiter = self._reader.waiter()
+        arrived = await self._waiter.wait(self._sequence, self._timeout)
+        self._turn_ends = asyncio.get_running_loop().time() + _TURN_SECS
+        return arrived
+
+    async def _let_others(self) -> None:
+        """Let other tasks run, now and then: a quick writer would keep this one going for ever."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = now + _TURN_SECS
+
+    async def _go_on(self, end: EndOfStreamError | WriterGoneError) -> None:
+        """Turn to the next generation, or end."""
+        died = isinstance(end, WriterGoneError)
+        if died and self._successor is None:
+            raise end
+        begun = time.monotonic()
+        following = self._next_generation()
+        while died and following is None and not self._is_late(begun):
+            await asyncio.sleep(_LOOK_SECS)
+            following = self._next_generation()
+        if following is None:
+            raise StopAsyncIteration
+        self._turn_to(following)
+
+    def _is_late(self, begun: float) -> bool:
+        return self._timeout is not None and time.monotonic() - begun >= self._timeout
+
+    # --- both
+
+    def _note(self, record: Record) -> None:
+        self._sequence = record.sequence + 1
+        self._records += 1
+        self._rows += record.rows
+        self._last_nanos = record.last_nanos
+
+    def _note_loss(self, error: OverrunError) -> None:
+        """Count what was lost; raise it to who did not ask to skip it."""
+        self._overruns += 1
+        self._lost_records += error.lost_records
+        known = error.lost_rows >= 0 and self._lost_rows is not None
+        self._lost_rows = (self._lost_rows or 0) + error.lost_rows if known else None
+        self._sequence = error.resume_at
+        if not self._skip_lost:
+            self._walk = None
+            raise error
+
+    def _next_generation(self) -> Path | None:
+        return None if self._successor is None else self._successor(self._reader)
+
+    def _turn_to(self, path: Path) -> None:
+        self._reader, self._waiter = type(self._reader).open(path), None
+        self._sequence = 0
