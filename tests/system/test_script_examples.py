@@ -114,7 +114,7 @@ def run(source: str, name: str) -> Bench:
     process = ScriptProcess(
         source,
         name=name,
-        parameters={},
+        parameters={} if entry is None else entry.defaults,
         instruments=VERBS,
         limits=Limits(),
         modules=DEFAULT_MODULES,
