@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,35 +16,16 @@ from typing import Any
 
 import pytest
 from escape_probes import PROBES
+from open_python import ORDINARY_USER, OpenPython, make, works
 
 from ringdaq.scripts import Limits, ScriptProcess, sandbox
 
-ORDINARY_USER = 54321
 BOTH, LANDLOCK, SECCOMP, NONE = "landlock+seccomp", "landlock", "seccomp", ""
 HERE = [name for name, p in PROBES.items() if p.machine in ("", os.uname().machine)]
 
 
-def others_can_enter() -> bool:
-    """Whether an ordinary user can run this Python and read this checkout."""
-    if os.getuid() != 0:
-        return True
-    code = "import ringdaq.scripts.process, ringdaq_core"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], user=ORDINARY_USER, capture_output=True, check=False
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-as_user = pytest.mark.skipif(
-    not others_can_enter(),
-    reason="the folder of this Python or of this checkout is closed to ordinary users",
-)
-USER = pytest.param("user", marks=as_user)
-USERS = ["root", USER] if os.getuid() == 0 else [USER]
-STAND = Path(__file__).parent / "escape_stand.py"
+USERS = ["root", "user"] if os.getuid() == 0 else ["user"]
+HERE_IT_LIES = Path(__file__).parent
 FOUND = sandbox.probe()
 
 pytestmark = [
@@ -52,21 +35,30 @@ pytestmark = [
 
 
 @functools.cache
+def python_for(user: str) -> OpenPython:
+    """An interpreter that the user can run: this one, or a copy in the open."""
+    own = OpenPython(Path(sys.executable), HERE_IT_LIES)
+    if user == "root" or os.getuid() != 0 or works(own):
+        return own
+    directory = Path(tempfile.mkdtemp(prefix="ringdaq-open-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    python = make(directory)
+    assert works(python), f"an ordinary user cannot run Python in {directory}"
+    return python
+
+
+@functools.cache
 def reports(user: str, walls: str) -> dict[str, Any]:
     """How all probes end for this user behind these walls."""
     number = ORDINARY_USER if user == "user" and os.getuid() == 0 else os.getuid()
+    python = python_for(user)
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
         done = subprocess.run(
-            [
-                sys.executable,
-                Path(__file__).parent / "escape_stand.py",
-                str(number),
-                walls,
-                directory,
-            ],
+            [python.executable, python.folder / "escape_stand.py", str(number), walls, directory],
             input=json.dumps(sorted(probes_for(walls))),
             stdout=subprocess.PIPE,
+            env={**os.environ, **python.environment},
             text=True,
             timeout=500,
             check=True,
@@ -102,7 +94,6 @@ def test_what_the_probes_aimed_at_is_as_it_was(user: str) -> None:
     assert reports(user, BOTH)["damage"] == []
 
 
-@as_user
 @pytest.mark.slow
 @pytest.mark.parametrize("name", probes_for(LANDLOCK))
 def test_landlock_alone_stops_what_it_knows(name: str) -> None:
@@ -111,7 +102,6 @@ def test_landlock_alone_stops_what_it_knows(name: str) -> None:
     assert "Error: " in message
 
 
-@as_user
 @pytest.mark.slow
 @pytest.mark.parametrize("name", probes_for(SECCOMP))
 def test_the_filter_alone_stops_everything(name: str) -> None:
@@ -119,7 +109,6 @@ def test_the_filter_alone_stops_everything(name: str) -> None:
     assert state in ("failed", "crashed")
 
 
-@as_user
 @pytest.mark.slow
 @pytest.mark.parametrize("name", probes_for(NONE))
 def test_without_walls_the_probe_gets_through(name: str) -> None:
