@@ -38,7 +38,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def decode(body: bytes) -> Message:
+def decode(body: bytes | memoryview) -> Message:
     """The message that `encode` made of the bytes after the length."""
     try:
         message = msgpack.unpackb(body, raw=False, strict_map_key=False)

@@ -20,6 +20,7 @@ from ringdaq.daemon.plans import Execution, shape
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.safety import make_all_safe
+from ringdaq.daemon.workers import InlineCalls
 from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
 from ringdaq.scripts import Binding, Language, Limits, Outcome, PlanControl, ScriptProcess
@@ -89,6 +90,7 @@ class Run:
             host=self,
             entry=None if entry is None else entry.to_dict(),
             language=language,
+            calls=InlineCalls(),
         )
 
     # --- what the script reaches (called on the script's thread)

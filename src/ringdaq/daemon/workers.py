@@ -53,8 +53,12 @@ class Watch:
         if busy is None or time.monotonic() - busy[3] < busy[2]:
             return None
         worker, what, deadline_secs, _ = busy
+        error = worker.give_up(what, deadline_secs)
+        if self.busy is not busy:
+            worker.take_back()  # it ended at the last moment, perhaps before it was given up
+            return None
         self.abandoned = True
-        return worker.give_up(what, deadline_secs)
+        return error
 
 
 class _Own(threading.local):
@@ -77,6 +81,24 @@ def inline(watch: Watch) -> Iterator[None]:
         _own.watch = None
 
 
+class InlineCalls:
+    """A run's calls, which the thread that serves its script carries out itself."""
+
+    def __init__(self) -> None:
+        self._watch = Watch()
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """From now on the calling thread is the one that is watched."""
+        self._watch = watch = Watch()
+        with inline(watch):
+            yield
+
+    def overdue(self) -> InstrumentTimeoutError | None:
+        """The error of a call that has outlived its deadline and is given up now, if one is."""
+        return self._watch.overdue()
+
+
 class Worker:
     """Runs calls one after another on a thread of its own, or on one that is `inline`.
 
@@ -90,7 +112,8 @@ class Worker:
         self._late: tuple[str, float] | None = None
         # Whoever carries out a call holds it.
         self._turn = threading.Lock()
-        self._wanted = False
+        # One for each who waits for it: whoever comes again and again stands back then.
+        self._wanted: list[None] = []
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -122,6 +145,10 @@ class Worker:
             "check the instrument's power and cable"
         )
 
+    def take_back(self) -> None:
+        """Refuse callers no longer."""
+        self._late = None
+
     def _call_here(
         self, watch: Watch, function: Callable[[], T], deadline_secs: float, what: str
     ) -> T:
@@ -129,15 +156,24 @@ class Worker:
             self._refuse(what)
         if self._wanted:
             time.sleep(YIELD_SECS)
-        if not self._turn.acquire(timeout=deadline_secs):
-            raise self.give_up(what, deadline_secs)
+        if not self._turn.acquire(False):
+            self._await_turn(deadline_secs, what)
         try:
             watch.busy = (self, what, deadline_secs, time.monotonic())
             return function()
         finally:
+            # In this order, because `Watch.overdue` sets the second before it looks at the first.
             watch.busy = None
             self._late = None
             self._turn.release()
+
+    def _await_turn(self, deadline_secs: float, what: str) -> None:
+        self._wanted.append(None)
+        try:
+            if not self._turn.acquire(timeout=deadline_secs):
+                raise self.give_up(what, deadline_secs)
+        finally:
+            self._wanted.pop()
 
     def _refuse(self, what: str) -> None:
         late = self._late
@@ -163,9 +199,9 @@ class Worker:
 
     def _take_turn(self) -> None:
         if not self._turn.acquire(blocking=False):
-            self._wanted = True
+            self._wanted.append(None)
             self._turn.acquire()
-            self._wanted = False
+            self._wanted.pop()
 
     def close(self, timeout: float = 1.0) -> bool:
         """Stop after the calls that wait; returns whether the thread has ended."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ringdaq.scripts.binding import Binding, Offer, bind
     from ringdaq.scripts.check import check_script, decode_source, instruments_used
+    from ringdaq.scripts.errands import ScriptHost
     from ringdaq.scripts.language import DEFAULT_MODULES
     from ringdaq.scripts.languages import LANGUAGES, Language, language_of
     from ringdaq.scripts.limits import Limits
     from ringdaq.scripts.outcome import Outcome
     from ringdaq.scripts.plan_control import PlanControl
-    from ringdaq.scripts.process import ScriptHost, ScriptProcess
+    from ringdaq.scripts.process import ScriptProcess
 
 __all__ = [
     "Binding",
@@ -42,7 +43,7 @@ _HOMES = {
     "Limits": "limits",
     "Outcome": "outcome",
     "PlanControl": "plan_control",
-    "ScriptHost": "process",
+    "ScriptHost": "errands",
     "ScriptProcess": "process",
     "check_script": "check",
     "decode_source": "check",

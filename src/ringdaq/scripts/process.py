@@ -1,9 +1,9 @@
 """A run's process, seen from the daemon: start, serve, watch, end.
 
-Two threads for each run. One serves the script's verbs and may be held up by a slow instrument;
-the other watches the process and the clock, so that an end is noticed at once whatever the first
-one waits for. The watcher also starts the child, because the kernel ties "die with your parent"
-to the parent's thread.
+Two threads for each run. One serves the script's verbs, carries them out itself where it may, and
+can be held up by a slow instrument. The other watches the process and the clock, so that an end is
+noticed at once whatever the first one waits for, and relieves one that hangs in a call. The watcher
+also starts the child, because the kernel ties "die with your parent" to the parent's thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from ringdaq.control import Message
@@ -24,43 +25,32 @@ from ringdaq.errors import (
     to_wire,
 )
 from ringdaq.scripts import outcome as ends
-from ringdaq.scripts import requests
+from ringdaq.scripts.errands import Errands, Life, ScriptHost
 from ringdaq.scripts.hold import Hold
 from ringdaq.scripts.languages import Language
 from ringdaq.scripts.limits import Limits
 from ringdaq.scripts.outcome import Killing, Outcome
 from ringdaq.scripts.page import STOP_ASKED, WALL_LIMIT
-from ringdaq.scripts.plan_control import PlanControl
-from ringdaq.scripts.requests import Grant, ProtocolError
+from ringdaq.scripts.requests import ProtocolError
 from ringdaq.scripts.spawn import Spawned, spawn
 from ringdaq.scripts.spent import throttled, wall_spent
 from ringdaq.scripts.status import Status
 from ringdaq.scripts.throttle import Throttle
 from ringdaq.scripts.wire import PeerGoneError, Wire
 
-_SLEEP_SLICE_SECS = 0.25
 _DRAIN_SECS = 1.0
+# How often a call that is under way is looked at.
+_LOOK_SECS = 0.1
 
 
-class ScriptHost(Protocol):
-    """What a run may ask of the daemon; called on the run's own thread."""
+class Calls(Protocol):
+    """Calls that the serving thread itself carries out, for whoever watches over it."""
 
-    def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> object:
-        """Carry out a granted verb; returns a plain value or raises what the script will see."""
+    def here(self) -> AbstractContextManager[object]:
+        """Within it, the calling thread carries its calls out itself."""
 
-    def plan(
-        self, name: str, args: list[Any], kwargs: dict[str, Any], control: PlanControl
-    ) -> object:
-        """Carry a scan out, with instruments by their names; raises what the script will see."""
-
-    def emit(self, values: dict[str, float | int | bool | str]) -> None:
-        """Write one row into the run's own stream."""
-
-    def output(self, text: str, level: str, line: int) -> None:
-        """Keep what the script printed at a line, or logged at a level."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait; raises `ScriptStoppedError` when a stop was asked for."""
+    def overdue(self) -> RingdaqError | None:
+        """What to tell of a call that has outlived its deadline and is given up now, if one is."""
 
 
 class ScriptProcess:
@@ -78,10 +68,12 @@ class ScriptProcess:
         host: ScriptHost,
         language: Language = "python",
         entry: Mapping[str, Any] | None = None,
+        calls: Calls | None = None,
+        spawner: Callable[[], Spawned] | None = None,
     ) -> None:
-        self._host = host
+        """`spawner` makes the bare process, and must be called anew for each; see `spawn`."""
+        self._host, self._calls, self._spawner = host, calls, spawner or spawn
         self._limits = limits
-        self._grant: Grant = {k: frozenset(v) for k, v in instruments.items()}
         self._start_message = {
             "event": "start",
             "source": source,
@@ -93,23 +85,25 @@ class ScriptProcess:
             "entry": entry,
             "modules": sorted(modules),
         }
-        self._status = Status(source, limits.output_bytes)
         self._child: Spawned | None = None
         self._spawn_error: Exception | None = None
-        self._lock = threading.Condition()
+        self._mutex = threading.Lock()
+        self._lock = threading.Condition(self._mutex)
+        self._status = Status(source, limits.output_bytes)
         self._hold = Hold()
         self._throttle = Throttle(limits.verbs_per_sec)
-        self._stop_asked = False
+        self._life = Life()
+        grant = {k: frozenset(v) for k, v in instruments.items()}
+        self._errands = Errands(host, grant, self._hold, self._life, self._status)
         self._cause: RingdaqError | None = None
         self._deadline: float | None = None
         self._killing: Killing | None = None
         self._done: dict[str, Any] | None = None
-        self._gone = False
-        self._calling = False
+        self._calling: Message | None = None
+        self._shift = 0
         self._drained = False
         self._outcome: Outcome | None = None
         self._started = threading.Event()
-        self._ended = threading.Event()
 
     @property
     def pid(self) -> int:
@@ -181,19 +175,19 @@ class ScriptProcess:
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """The outcome once the process is gone, or `None` after `timeout` seconds."""
-        self._ended.wait(timeout)
+        self._life.ended.wait(timeout)
         return self._outcome
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Whether, within `timeout`, the process is gone and no call of the host is under way."""
         with self._lock:
-            return self._lock.wait_for(lambda: self._gone and self._drained, timeout)
+            return self._lock.wait_for(lambda: self._life.gone and self._drained, timeout)
 
     # The watcher's thread.
 
     def _watch(self) -> None:
         try:
-            child = spawn()
+            child = self._spawner()
         except Exception as error:
             self._spawn_error = error
             return
@@ -202,13 +196,16 @@ class ScriptProcess:
             self._status.join(child.page)
         finally:
             self._started.set()
-        self._serve_apart(child)
+        self._serve_apart(child, 0, self._start_message)
         self._watch_until_gone(child)
         self._finish(child)
 
-    def _serve_apart(self, child: Spawned) -> None:
+    def _serve_apart(self, child: Spawned, shift: int, first: Message) -> None:
         try:
-            threading.Thread(target=self._serve, args=(child,), name="script", daemon=True).start()
+            serving = threading.Thread(
+                target=self._serve, args=(child, shift, first), name="script", daemon=True
+            )
+            serving.start()
         except RuntimeError as error:
             self._drained = True
             self._kill(ends.host_failed(error))
@@ -222,20 +219,41 @@ class ScriptProcess:
             elif now >= wall:
                 wall = math.inf
                 self._end(WALL_LIMIT, wall_spent(self._limits.wall_secs, self.current_line))
+            self._relieve(child)
+
+    def _relieve(self, child: Spawned) -> None:
+        """Let another thread serve the script in place of one that hangs in a call."""
+        overdue = self._calls.overdue() if self._calls is not None else None
+        if overdue is None:
+            return
+        with self._mutex:
+            asked, self._calling = self._calling, None
+            if asked is None:
+                return  # it came back at the last moment
+            self._shift += 1
+        reply = {} if self._refuses(asked) else {"error": to_wire(overdue)}
+        self._serve_apart(child, self._shift, {"id": asked.get("id"), **reply})
+
+    def _refuses(self, message: Message) -> bool:
+        """Whether a request is not carried out: only who tidies up may ask after a stop."""
+        return self._life.stop_asked and message.get("closing") is not True
 
     def _secs_to_wait(self, wall: float) -> float:
         with self._lock:
             due = wall if self._deadline is None else min(wall, self._deadline)
             waits = self._killing is None
-        return max(0.0, due - time.monotonic()) if waits else math.inf
+        if not waits:
+            return math.inf
+        look = math.inf if self._calls is None else _LOOK_SECS
+        return min(max(0.0, due - time.monotonic()), look)
 
     def _finish(self, child: Spawned) -> None:
         returncode = child.reap()
         self._let_go()
         with self._lock:
-            self._gone = True
+            self._life.gone = True
             # What the script sent last is still on its way, unless an instrument holds us up.
-            self._lock.wait_for(lambda: self._drained or self._calling, _DRAIN_SECS)
+            self._lock.wait_for(lambda: self._drained or self._calling is not None, _DRAIN_SECS)
             self._outcome = ends.outcome_of(
                 self._done,
                 self._killing,
@@ -248,16 +266,16 @@ class ScriptProcess:
             child.wire.hang_up()
             child.close()
             self._status.part()
-        self._ended.set()
+        self._life.ended.set()
 
     # Any thread.
 
     def _end(self, reason: int, cause: RingdaqError | None) -> None:
         """Tell the script to end, because of `cause` or because somebody asked."""
         with self._lock:
-            if self._stop_asked or self._gone:
+            if self._life.stop_asked or self._life.gone:
                 return
-            self._stop_asked, self._cause = True, self._cause or cause
+            self._life.stop_asked, self._cause = True, self._cause or cause
             self._status.ask_to_end(reason)
             self._begin_deadline()
 
@@ -269,25 +287,26 @@ class ScriptProcess:
         self._let_go()
         if self._deadline is None:
             self._deadline = time.monotonic() + self._limits.stop_secs
-        if self._child is not None and not self._gone:
+        if self._child is not None and not self._life.gone:
             self._child.wake()
 
     def _kill(self, killing: Killing) -> None:
         with self._lock:
-            if self._gone or self._child is None:
+            if self._life.gone or self._child is None:
                 return
-            self._killing = self._killing or killing
+            self._killing, self._life.killed = self._killing or killing, True
             self._child.kill()
             self._child.wake()
         self._let_go()
 
     # The serving thread.
 
-    def _serve(self, child: Spawned) -> None:
+    def _serve(self, child: Spawned, shift: int, first: Message) -> None:
         try:
-            child.wire.send(self._start_message)
-            while (message := child.wire.receive()) is not None:
-                self._take(child.wire, message)
+            child.wire.send(first)
+            with self._calls.here() if self._calls is not None else nullcontext():
+                while self._shift == shift and (message := child.wire.receive()) is not None:
+                    self._take(child.wire, message, shift)
         except PeerGoneError:
             pass  # which the watcher sees too
         except (BadRequestError, ProtocolError) as error:
@@ -295,16 +314,21 @@ class ScriptProcess:
         except Exception as error:
             self._kill(ends.host_failed(error))
         finally:
-            with self._lock:
-                self._drained, self._calling = True, False
+            self._end_shift(child, shift)
+
+    def _end_shift(self, child: Spawned, shift: int) -> None:
+        with self._lock:
+            if self._shift == shift:
+                self._drained, self._calling = True, None
                 child.wire.close()
                 self._lock.notify_all()
 
-    def _take(self, wire: Wire, message: Message) -> None:
-        event = message.get("event")
+    def _take(self, wire: Wire, message: Message, shift: int) -> None:
         if "method" in message:
-            self._answer(wire, message)
-        elif event == "output":
+            self._answer(wire, message, shift)
+            return
+        event = message.get("event")
+        if event == "output":
             self._host.output(*self._status.print(message))
         elif event == "done":
             self._done = message
@@ -316,94 +340,42 @@ class ScriptProcess:
     def _begin_tidying(self, error: object) -> None:
         """The script has used up a budget by itself."""
         with self._lock:
-            if not self._stop_asked and isinstance(error, dict):
+            if not self._life.stop_asked and isinstance(error, dict):
                 self._cause = from_wire(error)
             self._begin_deadline()
 
-    def _answer(self, wire: Wire, message: Message) -> None:
+    def _answer(self, wire: Wire, message: Message, shift: int) -> None:
         closing = message.get("closing") is True
         if not closing:
             self._hold.wait()
             if self._throttle.wait():
                 self._host.output(*self._status.note(throttled(self._limits.verbs_per_sec)))
-        with self._lock:
-            if self._gone:
+        with self._mutex:
+            if self._life.gone:
                 return
-            refused = self._stop_asked and not closing
-            self._calling = not refused
-        reply = {} if refused else self._outcome_of_call(message)
-        with self._lock:
-            self._calling = False
-        number = message.get("id")
+            refused = self._life.stop_asked and not closing
+            self._calling = None if refused else message
+        reply = {} if refused else self._outcome_of_call(message, closing)
+        with self._mutex:
+            if self._shift != shift:
+                return  # another thread has answered in this one's place
+            self._calling = None
+        reply["id"] = number = message.get("id")
         try:
-            wire.send({"id": number, **reply})
+            wire.send(reply)
         except (TypeError, ValueError, OverflowError) as error:
             unsendable = ScriptError(f"the answer cannot be sent to a script: {error}")
             wire.send({"id": number, "error": to_wire(unsendable)})
 
-    def _outcome_of_call(self, message: Message) -> dict[str, Any]:
+    def _outcome_of_call(self, message: Message, closing: bool) -> dict[str, Any]:
         try:
-            return {"result": self._carry_out(message)}
+            return {"result": self._errands.carry_out(message, closing)}
         except ProtocolError:
             raise
         except ScriptStoppedError as error:
-            if message.get("closing") is True:
+            if closing:
                 return {"error": to_wire(error)}  # in tidying up, an error like any other
             self._end(STOP_ASKED, None)
             return {}
         except Exception as error:
             return {"error": to_wire(error)}
-
-    def _carry_out(self, message: Message) -> object:
-        params = requests.params_of(message)
-        match message["method"]:
-            case "verb":
-                return self._host.call(*requests.verb_request(params, self._grant))
-            case "plan":
-                return self._plan(params, message.get("closing") is True)
-            case "emit":
-                self._host.emit(requests.emit_request(params))
-            case "sleep":
-                self._sleep(requests.sleep_request(params), message.get("closing") is True)
-            case method:
-                raise ProtocolError(f"unknown method {method!r}")
-        return None
-
-    def _plan(self, params: list[Any], closing: bool) -> object:
-        name, args, kwargs, region = requests.plan_request(params)
-        control = PlanControl(
-            hold=self._hold,
-            must_end=lambda: self._ends(closing),
-            raise_progress=self._status.raise_progress,
-            wait=lambda seconds: self._sleep(seconds, closing),
-            region=region,
-            closing=closing,
-        )
-        return self._host.plan(name, args, kwargs, control)
-
-    def _ends(self, closing: bool) -> bool:
-        """Whether a long call must end, unless it tidies up."""
-        return self._gone or self._killing is not None or (self._stop_asked and not closing)
-
-    def _sleep(self, seconds: float, closing: bool) -> None:
-        """In slices, so that a killed script's thread does not sleep on."""
-        left = seconds
-        while left > 0 and not self._gone:
-            piece = min(left, _SLEEP_SLICE_SECS)
-            if not closing:
-                self._hold.wait()
-            if self._stop_asked and not closing:
-                raise ScriptStoppedError("the run was stopped while it slept")
-            self._sleep_piece(piece, closing)
-            left -= piece
-
-    def _sleep_piece(self, seconds: float, closing: bool) -> None:
-        if self._stop_asked:
-            self._ended.wait(seconds)  # the host would refuse, but the script may tidy up
-            return
-        try:
-            self._host.sleep(seconds)
-        except ScriptStoppedError:
-            if not closing:
-                raise
-            self._ended.wait(seconds)
