@@ -59,7 +59,7 @@ class Daemon:
         data.mkdir(parents=True, exist_ok=True)
         rings = rig.resolve(rig.daemon.ring_directory or default_ring_directory(state.path))
         self._store = Store(state.database)
-        self._audit = Audit(self._store)
+        self._audit = Audit(self._store, state.audit_tail)
         self._publisher = Publisher(rig, private_directory(rings))
         self._sources.append(Sweeper(self._publisher.rings))
         self._registry = build_instruments(rig)

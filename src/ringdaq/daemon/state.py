@@ -96,6 +96,10 @@ class StateDirectory:
         return self.path / "ringdaq.db"
 
     @property
+    def audit_tail(self) -> Path:
+        return self.path / "audit.tail"
+
+    @property
     def token_file(self) -> Path:
         return self.path / "token"
 

@@ -39,7 +39,12 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 _STEPS = (_SCHEMA, _SCHEMA_2)
 """What leads from each version to the next."""
-_AUDIT_COLUMNS = ("time_nanos", "who", "action", "target", "old", "new", "outcome")
+_AUDIT_COLUMNS = ("number", "time_nanos", "who", "action", "target", "old", "new", "outcome")
+_AUDIT_ROW = f"({', '.join('?' * len(_AUDIT_COLUMNS))})"
+_ADD_AUDIT = f"INSERT OR IGNORE INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES "
+# Many rows in a statement: the interpreter is free while it is carried out, and not between them.
+# Older SQLite takes 999 values.
+_ROWS_AT_ONCE = 100
 
 
 class Store:
@@ -182,14 +187,19 @@ class Store:
     # --- audit and retried commands
 
     def add_audit(self, entries: list[tuple[Any, ...]]) -> None:
-        """Append audit entries: (time_nanos, who, action, target, old, new, outcome)."""
+        """Add audit entries as `_AUDIT_COLUMNS` has them, but for those that are there already."""
+        whole = len(entries) // _ROWS_AT_ONCE * _ROWS_AT_ONCE
         with self._lock:
             self._db.execute("BEGIN")
-            self._db.executemany(
-                f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                entries,
-            )
+            for first in range(0, whole, _ROWS_AT_ONCE):
+                rows = entries[first : first + _ROWS_AT_ONCE]
+                self._db.execute(_ADD_AUDIT + ", ".join([_AUDIT_ROW] * len(rows)), sum(rows, ()))
+            self._db.executemany(_ADD_AUDIT + _AUDIT_ROW, entries[whole:])
             self._db.execute("COMMIT")
+
+    def last_audit_number(self) -> int:
+        """The highest number of an audit entry; 0 where there is none."""
+        return int(self._execute("SELECT coalesce(max(number), 0) FROM audit")[0][0])
 
     def audit(self, limit: int) -> list[dict[str, Any]]:
         """The newest audit entries, newest first."""

@@ -2,10 +2,12 @@
 
 import sqlite3
 
+import msgpack
 import pytest
 
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.store import Store
+from ringdaq.daemon.tail import HALF_BYTES, Tail
 from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
 
 
@@ -80,7 +82,7 @@ def test_a_keyed_command_is_carried_out_once(tmp_path):
 
 def test_the_audit_log_keeps_every_entry_in_order(tmp_path):
     store = Store(tmp_path / "db")
-    audit = Audit(store)
+    audit = Audit(store, tmp_path / "tail")
     for number in range(1200):
         audit.note("ada", "call", "stage.move_abs", old=number, new=number + 1)
     audit.flush()
@@ -90,6 +92,73 @@ def test_the_audit_log_keeps_every_entry_in_order(tmp_path):
     audit.close()
     assert len(store.audit(10_000)) == 1200
     store.close()
+
+
+def test_what_was_noted_and_not_yet_stored_is_stored_by_the_next_daemon(tmp_path):
+    tail = Tail(tmp_path / "tail")
+    for number in (1, 2, 3):
+        assert tail.add(msgpack.packb((number, 5, "ada", "call", "stage.stop", None, 1.5, "ok")))
+    tail.swap()
+    assert tail.add(msgpack.packb((4, 6, "ada", "call", "stage.stop", None, [2], "ok")))
+    store = Store(tmp_path / "db")
+    store.add_audit([(1, 5, "ada", "call", "stage.stop", "null", "1.5", "ok")])
+    audit = Audit(store, tmp_path / "tail")
+    audit.note("eve", "call", "stage.stop")
+    audit.close()
+    found = store.audit(10)
+    assert [(e["number"], e["who"], e["new"]) for e in found] == [
+        (5, "eve", "null"), (4, "ada", "[2]"), (3, "ada", "1.5"), (2, "ada", "1.5"),
+        (1, "ada", "1.5"),
+    ]  # fmt: skip
+    assert Tail(tmp_path / "tail").left() == []
+    store.close()
+
+
+def test_notes_wait_while_the_database_refuses(tmp_path):
+    store = Store(tmp_path / "db")
+    audit = Audit(store, tmp_path / "tail")
+    other = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    other.execute("PRAGMA busy_timeout = 0")
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        audit.note("ada", "call", "x", new="y" * 100_000)
+    assert len(Tail(tmp_path / "tail").left()) == 3
+    other.execute("ROLLBACK")
+    other.close()
+    audit.flush()
+    assert ["bytes)" in e["new"] for e in store.audit(10)] == [True] * 3
+    audit.close()
+    store.close()
+
+
+def test_a_damaged_entry_is_told_and_the_others_are_kept(tmp_path, caplog):
+    tail = Tail(tmp_path / "tail")
+    assert tail.add(b"\xc1 no entry")
+    assert tail.add(msgpack.packb((4, 6, "ada", "call", "stage.stop", None, [2], "ok")))
+    assert tail.add(msgpack.packb([1, 2]))
+    store = Store(tmp_path / "db")
+    Audit(store, tmp_path / "tail").close()
+    assert [e["number"] for e in store.audit(10)] == [4]
+    assert "2 audit entries" in caplog.text
+    store.close()
+
+
+def test_a_tail_is_never_overfull_and_gives_back_what_it_took(tmp_path):
+    tail = Tail(tmp_path / "tail")
+    taken = 0
+    while tail.add(b"%06d" % taken * 100):
+        taken += 1
+    assert taken == (HALF_BYTES - 4) // 604
+    assert [int(e[:6]) for e in Tail(tmp_path / "tail").left()] == list(range(taken))
+    tail.clear()
+    assert tail.left() == []
+    assert tail.add(b"x")
+
+
+@pytest.mark.parametrize("junk", [b"\xff" * 64, b"\x00\x00\x08\x00" + b"x" * 60])
+def test_a_damaged_tail_ends_where_it_is_damaged(tmp_path, junk):
+    (tmp_path / "tail").write_bytes(junk)
+    assert Tail(tmp_path / "tail").left() == []
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path):
