@@ -79,8 +79,12 @@ class Diary:
             error = type(caught).__name__
             raise
         finally:
-            secs = (now_nanos() - begun) / 1e9
-            self._note("trace", (line, verb, secs, error), begun)
+            self.did(verb, line, begun, error)
+
+    def did(self, verb: str, line: int, begun_nanos: int, error: str) -> None:
+        """A verb that was carried out; `error` is its error's class, or empty."""
+        secs = (now_nanos() - begun_nanos) / 1e9
+        self._note("trace", (line, verb, secs, error), begun_nanos)
 
     def reached(self, line: int, percent: float | None, eta_secs: float | None) -> None:
         """Where the run is; kept where it is elsewhere than before."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ringdaq.clock import now_nanos
 from ringdaq.daemon.publish import Publisher
 from ringdaq.errors import BadRequestError
 from ringdaq.model import Channel, StreamSpec, check_name
@@ -56,13 +55,13 @@ class EmittedStream:
     def emit(self, values: dict[str, Any]) -> None:
         """Write one row; a column without a value in it is missing there, not zero."""
         if self._row_as_before(values):
-            self._publisher.put_row(self.name, now_nanos(), *values.values())
+            self._publisher.put_row(self.name, *values.values())
             return
         if not values:
             raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
         self._fit(values)
         row = [values.get(name) for name in self._dtypes]
-        self._publisher.put_row(self.name, now_nanos(), *row)
+        self._publisher.put_row(self.name, *row)
 
     def _row_as_before(self, values: dict[str, Any]) -> bool:
         """Whether it is a full row of numbers again, in the same order."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.safety import LIMITED, UNITS, check_limit, check_number
@@ -329,7 +328,7 @@ class InstrumentHost:
         self._last[channel] = value
         stream = self._streams.get(channel)
         if stream is not None:
-            self._publisher.put_row(stream, now_nanos(), value)
+            self._publisher.put_row(stream, value)
 
     @property
     def _movable(self) -> Any:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
-from ringdaq.daemon.batching import Batch
 from ringdaq.errors import RingSpaceError, StreamError
 from ringdaq.model import StreamSpec
-from ringdaq.streams import RingDirectory, StreamWriter
+from ringdaq.streams import Appender, RingDirectory, StreamWriter
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +57,7 @@ class Publisher:
         self.rings = RingDirectory(directory)
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
-        self._batches: dict[str, Batch] = {}
+        self._appenders: dict[str, Appender] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._live: dict[str, float | int | bool | str] = {}
 
@@ -78,12 +76,12 @@ class Publisher:
 
     def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
         """Make a ring for a stream; a stream that is open already gets a new generation."""
-        self.flush(spec.name)
         size = ring_bytes(spec, self._rig) if capacity_bytes is None else capacity_bytes
         writer = StreamWriter.create(self.rings.path, spec, capacity_bytes=size)
         with self._lock:
             before = self._writers.get(spec.name)
             self._writers[spec.name] = writer
+            self._appenders.pop(spec.name, None)
             self._keys[spec.name] = tuple(f"{spec.name}.{c.name}" for c in spec.channels)
         if before is not None:
             before.close()
@@ -96,35 +94,28 @@ class Publisher:
                 raise StreamError(f"the stream {stream!r} is not open", stream=stream)
             return self._writers[stream]
 
-    def put_row(self, stream: str, time_nanos: int, *values: Any) -> None:
-        """Append one row and remember it as the newest."""
-        batch = self._batches.get(stream)
-        if batch is None or not batch.add(time_nanos, values):
-            self.writer(stream).append(time_nanos, *values)
+    def put_row(self, stream: str, *values: Any) -> None:
+        """Append one row of now, and remember it as the newest.
+
+        Rows that follow each other within a millisecond may share a record.
+        """
+        appender = self._appenders.get(stream) or self._appender(stream)
+        appender.append(*values)
         for key, value in zip(self._keys[stream], values, strict=True):
             if value is not None:
                 self._live[key] = value
 
-    @contextlib.contextmanager
-    def batching(self, streams: Iterable[str]) -> Iterator[None]:
-        """Within it, rows of these streams are written many to a record."""
-        names = tuple(streams)
-        self._batches |= {name: Batch(partial(self.writer, name)) for name in names}
-        try:
-            yield
-        finally:
-            for name in names:
-                batch = self._batches.get(name)
-                if batch is not None:
-                    batch.close()
-                self._batches.pop(name, None)
+    def _appender(self, stream: str) -> Appender:
+        writer = self.writer(stream)
+        with self._lock:
+            return self._appenders.setdefault(stream, writer.appender())
 
-    def flush(self, *streams: str) -> None:
-        """Write the rows of these streams that wait for others."""
-        for name in streams:
-            batch = self._batches.get(name)
-            if batch is not None:
-                batch.flush()
+    def flush(self, streams: Iterable[str]) -> None:
+        """Commit the rows of these streams that wait for others."""
+        for stream in streams:
+            appender = self._appenders.get(stream)
+            if appender is not None:
+                appender.flush()
 
     def live_values(self, *streams: str) -> dict[str, float | int | bool | str]:
         """The newest value of each scalar channel, of these streams or of all; `stream.channel`."""
@@ -135,9 +126,9 @@ class Publisher:
 
     def forget(self, stream: str) -> None:
         """Close a stream for good; its ring stays readable."""
-        self.flush(stream)
         with self._lock:
             writer = self._writers.pop(stream, None)
+            self._appenders.pop(stream, None)
         for key in [k for k in self._live if k.startswith(f"{stream}.")]:
             self._live.pop(key, None)
         if writer is not None:

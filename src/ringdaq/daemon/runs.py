@@ -66,6 +66,8 @@ class Run:
         language: Language = "python",
     ) -> None:
         self.run_id = new_run_id()
+        self.owner = f"run {self.run_id}"
+        """The name under which the run holds instruments and stands in the audit log."""
         self.hosts = dict(hosts)
         self._rig_hosts = rig_hosts
         self._script, self._parameters, self._user = dict(script), dict(parameters), user
@@ -97,13 +99,17 @@ class Run:
 
     def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out a verb of a granted instrument."""
+        begun, error = now_nanos(), ""
         try:
-            with self._diary.doing(f"{instrument}.{verb}", self._process.current_line):
-                return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
-        except InstrumentError as error:
-            if self._stop.is_set():  # the motion was ended on purpose, not by a fault
-                raise ScriptStoppedError(f"the run was stopped: {error}") from error
+            return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+        except Exception as caught:
+            error = type(caught).__name__
+            if isinstance(caught, InstrumentError) and self._stop.is_set():
+                # The motion was ended on purpose, not by a fault.
+                raise ScriptStoppedError(f"the run was stopped: {caught}") from caught
             raise
+        finally:
+            self._diary.did(f"{instrument}.{verb}", self._process.current_line, begun, error)
 
     def plan(
         self, name: str, args: list[Any], kwargs: dict[str, Any], control: PlanControl
@@ -139,11 +145,6 @@ class Run:
             raise ScriptStoppedError("the run was stopped while it slept")
 
     # --- its life
-
-    @property
-    def owner(self) -> str:
-        """The name under which the run holds instruments and stands in the audit log."""
-        return f"run {self.run_id}"
 
     def start(self) -> None:
         """Take the instruments, begin to record, and let the script go."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringdaq.scripts.language import LEVELS, source_lines
-from ringdaq.scripts.page import GO_ON, PROGRESS, STOP, Page
+from ringdaq.scripts.page import GO_ON, LINE, PROGRESS, STOP, Page
 from ringdaq.scripts.requests import ProtocolError
 
 TAIL_CHARACTERS = 1 << 16
@@ -35,7 +35,8 @@ class Status:
     def line(self) -> int:
         """The current line, 0 before the first."""
         with self._lock:
-            self._look()
+            if self._page is not None:
+                self._look_at_line(self._page)
             return self._line
 
     @property
@@ -59,10 +60,14 @@ class Status:
     def _look(self) -> None:
         if self._page is None:
             return
-        line, fraction = self._page.line, self._page.fraction
-        self._line = line if line <= len(self._lines) else 0
+        self._look_at_line(self._page)
+        fraction = self._page.fraction
         if fraction is not None:
             self._percent = max(100.0 * fraction, self._percent or 0.0)
+
+    def _look_at_line(self, page: Page) -> None:
+        line = page.words[LINE]
+        self._line = line if line <= len(self._lines) else 0
 
     def raise_progress(self, fraction: float) -> None:
         """Say from this side how far the script is, while it waits for an answer."""

@@ -2,13 +2,12 @@
 
 import itertools
 import random
+import threading
 
 import pytest
 
-from ringdaq.daemon.batching import HOLD_NANOS, Batch
 from ringdaq.daemon.plans.shapes import Grid, spread
 from ringdaq.daemon.workers import Watch, Worker, inline
-from ringdaq.model import Channel, StreamSpec
 
 
 def test_positions_are_evenly_spaced_and_the_ends_are_exact():
@@ -29,38 +28,6 @@ def test_a_grid_of_three_axes_snakes_on_both_inner_ones():
 
 def test_a_grid_that_does_not_snake_begins_each_line_alike():
     assert list(Grid(([0, 1], [5, 6]), snake=False)) == [(0, 5), (0, 6), (1, 5), (1, 6)]
-
-
-class Ring:
-    """Takes records as a stream's writer does."""
-
-    spec = StreamSpec(name="s", kind="rows", channels=(Channel("a", "float64"),))
-
-    def __init__(self):
-        self.records = []
-
-    def append(self, time_nanos, *values):
-        self.records.append([(time_nanos, *values)])
-
-    def write_rows(self, times, columns):
-        self.records.append(list(zip(times, columns["a"], strict=True)))
-
-
-def test_a_batch_writes_late_rows_at_once_and_quick_ones_together():
-    ring = Ring()
-    batch = Batch(lambda: ring)
-    start = 10 * HOLD_NANOS
-    assert batch.add(start, (1.0,))
-    assert ring.records == [[(start, 1.0)]]
-    for n in range(1, 5):
-        batch.add(start + n, (n + 1.0,))
-    assert len(ring.records) == 1
-    batch.add(start + HOLD_NANOS, (6.0,))
-    assert [len(r) for r in ring.records] == [1, 5]
-    batch.add(start + HOLD_NANOS + 1, (7.0,))
-    batch.close()
-    assert [row[1] for record in ring.records for row in record] == [1, 2, 3, 4, 5, 6, 7]
-    assert not batch.add(start + 9 * HOLD_NANOS, (8.0,))
 
 
 @pytest.fixture
@@ -87,3 +54,37 @@ def test_a_watch_tells_of_an_inline_call_that_outlives_its_deadline(worker):
         assert worker.call(look, deadline_secs=0.0, what="read") == "late"
     assert watch.abandoned
     assert worker.call(lambda: "back", deadline_secs=5, what="read") == "back"
+
+
+def test_a_call_that_came_back_at_the_last_moment_is_not_given_up(worker):
+    watch = Watch()
+
+    class Ended(tuple):
+        """Looks as if the call ended while it was found overdue."""
+
+        def __getitem__(self, index):
+            watch.busy = None
+            return super().__getitem__(index)
+
+    watch.busy = Ended((worker, "read", -1.0, 0.0))
+    assert watch.overdue() is None
+    assert not watch.abandoned
+    assert worker.call(lambda: "well", deadline_secs=5, what="read") == "well"
+
+
+def test_who_waits_for_an_inline_caller_is_let_in(worker):
+    """However quickly the inline caller comes again."""
+    calls, let_in = 0, threading.Event()
+
+    def other():
+        with inline(Watch()):
+            worker.call(let_in.set, deadline_secs=30, what="other")
+
+    with inline(Watch()):
+        started = worker.call(lambda: threading.Thread(target=other), deadline_secs=5, what="x")
+        started.start()
+        while not let_in.is_set():
+            worker.call(lambda: None, deadline_secs=5, what="again")
+            calls += 1
+            assert calls < 5_000_000
+    started.join(30)

@@ -47,16 +47,17 @@ class Execution:
 
         Raises what an instrument or the control raised; the axes are stopped then.
         """
-        with self._publisher.batching(self._streams):
-            threading.Thread(target=self._run_here, name="plan", daemon=True).start()
+        threading.Thread(target=self._run_here, name="plan", daemon=True).start()
+        try:
             self._watch_until_done()
+        finally:
+            self._publisher.flush(self._streams)
         if self._error is not None:
             raise self._error
         return self._columns
 
     def _watch_until_done(self) -> None:
         while not self._done.wait(_LOOK_SECS):
-            self._publisher.flush(*self._streams)
             overdue = self._watch.overdue()
             if overdue is not None:
                 self._stop_axes()
@@ -101,7 +102,7 @@ class Execution:
 
     def _checkpoint(self, done: float) -> None:
         if self._control.pausing:
-            self._publisher.flush(*self._streams)
+            self._publisher.flush(self._streams)
         self._control.checkpoint(done)
 
     def _move(self, axes: tuple[InstrumentHost, ...], target: Target, before: Target) -> Row:
