@@ -142,7 +142,8 @@ class Worker:
         self._late = (what, time.monotonic())
         return InstrumentTimeoutError(
             f"{what} should end within {deadline_secs:g} s and has not; "
-            "check the instrument's power and cable"
+            "check the instrument's power and cable",
+            instrument=what.rpartition(".")[0],
         )
 
     def take_back(self) -> None:
