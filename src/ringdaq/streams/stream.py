@@ -46,8 +46,8 @@ class Stream:
 
     @property
     def path(self) -> Path:
-        """The ring that is read now."""
-        return self._reader.path
+        """The newest ring of the stream."""
+        return self._current().path
 
     @property
     def reader(self) -> StreamReader:
