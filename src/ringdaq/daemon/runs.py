@@ -309,6 +309,7 @@ class Run:
         running = not self.ended.is_set()
         return {
             "run_id": self.run_id,
+            "pid": process.pid,
             "script_id": self._script["script_id"],
             "script_name": self._script["name"],
             "script_hash": self._script["hash"],
