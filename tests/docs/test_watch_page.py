@@ -1,0 +1,66 @@
+"""What the page about watching shows is what `ringdaq client watch` says.
+
+With `RINGDAQ_WRITE_PAGES=1` the page gets the text anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import ROOT, blocks
+
+PAGE = ROOT / "docs/how-to/watch-a-run.md"
+RINGDAQ = [sys.executable, "-P", "-m", "ringdaq.cli"]
+COMMANDS = """\
+$ ringdaq client upload sweep.py
+$ ringdaq client start sweep.py
+$ ringdaq client watch RUN
+"""
+STEP = re.compile(r"^ *(\d+) %  running, line (\d+)(?:, (\d+) s left)?$", re.MULTILINE)
+
+
+def said(folder: Path, state: Path, *words: str) -> str:
+    """What a command says, on both ways out."""
+    done = subprocess.run(
+        [*RINGDAQ, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+        check=True,
+        env={**os.environ, "RINGDAQ_STATE": str(state)},
+    )
+    return done.stdout
+
+
+def alike(text: str) -> list[str]:
+    """The text without what depends on the moment of a look: the line of the loop, the seconds."""
+    begun = re.sub(r"^ +0 %.*$", "  0 %", text, flags=re.MULTILINE)
+    return STEP.sub(r"\1 % running, line N, N s left", begun).splitlines()
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_watching_says(tmp_path: Path, demo_daemon: Path) -> None:
+    script, console = (
+        next(b for b in blocks(PAGE) if b.file == "sweep.py"),
+        next(b for b in blocks(PAGE) if b.language == "console"),
+    )
+    (tmp_path / "sweep.py").write_text(script.text)
+    said(tmp_path, demo_daemon, "client", "upload", "sweep.py")
+    run_id = said(tmp_path, demo_daemon, "client", "start", "sweep.py").strip()
+    watched = said(tmp_path, demo_daemon, "client", "watch", run_id).replace(run_id, "RUN")
+    if os.environ.get("RINGDAQ_WRITE_PAGES"):
+        PAGE.write_text(PAGE.read_text().replace(console.text, COMMANDS + watched))
+        return
+    assert alike(console.text) == alike(COMMANDS + watched)
+    steps = [tuple(map(int, step)) for step in STEP.findall(watched) if all(step)]
+    percents, lines, left = zip(*steps, strict=True)
+    assert list(percents) == sorted(percents)
+    assert set(lines) <= {1, 2, 3, 4}
+    assert left[0] > left[-1]
