@@ -146,9 +146,9 @@ def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
     for _ in range(effort.rounds):
         writer = make(directory, SCALAR, MIB)
         with readers(writer.path, 1, "spin") as (child,):
-            for number in range(count):
+            for _ in range(count):
                 _busy(100_000)
-                writer.append(time.monotonic_ns(), float(number))
+                writer.append(time.monotonic_ns(), 1.5)
             writer.close()
             values.append(quantile(_result(child)["late"], 0.5) / 1e3)
         bare.append(limits.run("spin", max(100, count), 100_000)[0] / 1e3)
@@ -224,15 +224,15 @@ def _sleep_on(reader: StreamReader) -> list[int]:
 def _spin_on(reader: StreamReader) -> list[int]:
     """The same, never asleep; what came just before the end is still seen."""
     late: list[int] = []
-    clock, seen, looks, alive = time.monotonic_ns, reader.next_sequence, 0, True
+    clock, seen, alive = time.monotonic_ns, reader.next_sequence, True
     _ready()
     while alive:
-        looks += 1
-        alive = bool(looks % LOOKS) or reader.writer_alive
-        if reader.next_sequence != seen:
-            with reader.view() as record:
-                late.append(clock() - record.last_nanos)
-                seen = record.sequence + 1
+        alive = reader.writer_alive
+        for _ in range(LOOKS):
+            if reader.next_sequence != seen:
+                with reader.view() as record:
+                    late.append(clock() - record.last_nanos)
+                    seen = record.sequence + 1
     return late
 
 

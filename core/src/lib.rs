@@ -34,6 +34,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+pub mod debt;
 pub mod error;
 pub mod frame;
 pub mod index;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::arrow::decode::head_len;
 use crate::bell::WakeFile;
+use crate::debt::LazyRinger;
 use crate::error::RingError;
 use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
 use crate::memory::{Memory, MemoryMut};
 use crate::reader::{Located, Reader, Statistics};
-use crate::region::{Region, coarse_clock_nanos, random_id, ring_mode};
-use crate::wake::{ring_bell, wait_once};
+use crate::region::{Region, clock_nanos, coarse_clock_nanos, random_id, ring_mode};
+use crate::wake::wait_once;
 use crate::writer::{Slot, Stamp, Writer};
 
 /// The longest sleep before a reader makes sure that the writer still lives.
@@ -26,7 +27,7 @@ pub fn wake_path(ring: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct RingWriter {
     writer: Writer<Arc<Region>>,
-    wake: WakeFile,
+    ringer: LazyRinger<WakeFile>,
     constants: Constants,
     path: PathBuf,
 }
@@ -135,7 +136,8 @@ impl RingWriter {
         }
         let Origin { sequence, offset, rows } = origin;
         let writer = Writer::starting_at(Arc::new(region), geometry, sequence, offset, rows);
-        Ok(Self { writer, wake, constants, path: path.to_owned() })
+        let (ringer, path) = (LazyRinger::of(wake), path.to_owned());
+        Ok(Self { writer, ringer, constants, path })
     }
 
     /// Where the ring lies.
@@ -168,7 +170,7 @@ impl RingWriter {
         let heartbeat_nanos = coarse_clock_nanos();
         let stamp = Stamp { first_nanos, last_nanos, rows, heartbeat_nanos };
         let sequence = self.writer.commit(slot, stamp);
-        ring_bell(&self.wake);
+        self.ringer.tell(clock_nanos);
         sequence
     }
 
@@ -188,7 +190,7 @@ impl RingWriter {
     /// Tells readers that nothing will follow.
     pub fn close(&mut self) {
         self.writer.close();
-        ring_bell(&self.wake);
+        self.ringer.tell_now();
     }
 
     /// A reader of the same ring.

@@ -2,10 +2,12 @@
 //!
 //! The bell is the first word of a small file beside the ring, which readers may write. Its lowest
 //! bit says that somebody may sleep, the next one that a wake-up was handed to one sleeper who is to
-//! pass it on, and the rest counts. A waiter sets the lowest bit, looks at the ring once more, and
-//! sleeps while the word keeps its value. The writer commits, looks at the bell, and only if somebody
-//! may sleep gives it a new value and wakes one sleeper: waking is what costs, and acquisition must
-//! not pay for each of its readers. The sleeper that woke wakes the others.
+//! pass it on, the third that more than one may sleep, and the rest counts. A waiter sets the lowest
+//! bit, and the third too if the lowest was set before, looks at the ring once more, and sleeps while
+//! the word keeps its value. The writer commits, looks at the bell, and only if somebody may sleep
+//! gives it a new value and wakes one sleeper: waking is what costs, and acquisition must not pay for
+//! each of its readers. The sleeper that woke wakes the others. The third bit is a hint on which
+//! nothing but the moment of a wake-up depends.
 //!
 //! A killed waiter leaves the lowest bit set: one needless call. One that is killed in the few
 //! instructions between waking and passing on leaves the second bit set: the next reader that comes
@@ -28,7 +30,9 @@ use crate::sync::{AtomicU32, Ordering, fence};
 const ASLEEP: u32 = 1;
 /// Somebody was woken and is to wake the others.
 const PASS_ON: u32 = 2;
-const COUNT: u32 = 4;
+/// More than one may sleep.
+const CROWD: u32 = 4;
+const COUNT: u32 = 8;
 
 /// A word to sleep on.
 pub trait Bell {
@@ -52,7 +56,31 @@ pub trait Bell {
     }
 }
 
-/// Wakes whoever waits; to be called after each commit.
+/// Who may sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nobody.
+    Nobody,
+    /// One reader, as far as is known.
+    Somebody,
+    /// More than one, or nobody knows.
+    Crowd,
+}
+
+/// Who may sleep; true only after a `SeqCst` fence since the commit.
+pub fn waiting<B: Bell>(bell: &B) -> Waiting {
+    if bell.is_shared() {
+        return Waiting::Crowd;
+    }
+    // Relaxed: the caller's fence orders it.
+    match bell.word().load(Ordering::Relaxed) & (ASLEEP | CROWD) {
+        0 | CROWD => Waiting::Nobody,
+        ASLEEP => Waiting::Somebody,
+        _ => Waiting::Crowd,
+    }
+}
+
+/// Wakes whoever waits; to be called after a commit.
 pub fn ring_bell<B: Bell>(bell: &B) {
     // SeqCst: puts the commit before the look at the bell in the one order that all threads agree
     // on. The waiter does the same with bell and commit, so at least one of the two sees the other.
@@ -64,14 +92,15 @@ pub fn ring_bell<B: Bell>(bell: &B) {
         bell.wake_all();
         return;
     }
-    // Relaxed: the fence orders it. Only this side clears the bit, so it stays set until then.
-    let value = bell.word().load(Ordering::Relaxed);
-    if value & ASLEEP != 0 {
-        // Relaxed: what waiters read next they acquire from the ring itself. Of what others did to
-        // the word meanwhile, nothing is lost: who set the lowest bit is woken, or finds the word
-        // changed before it sleeps, and whoever was to pass on is replaced by who is woken now.
-        bell.word()
-            .swap((value | ASLEEP | PASS_ON).wrapping_add(COUNT) & !ASLEEP, Ordering::Relaxed);
+    // Relaxed: the fence orders it, and what waiters read next they acquire from the ring itself. It
+    // is one step, as the writer and the thread that pays its debts may ring at once: a count that
+    // came back would let a waiter sleep on. If somebody else has rung meanwhile, that is enough:
+    // whoever it wakes looks at the ring after a fence of its own before it sleeps again.
+    let rung = bell.word().fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
+        let rung = (value & !(ASLEEP | CROWD) | PASS_ON).wrapping_add(COUNT);
+        (value & ASLEEP != 0).then_some(rung)
+    });
+    if rung.is_ok() {
         bell.wake_one();
     }
 }
@@ -103,10 +132,13 @@ pub fn announce<M: Memory, B: Bell>(reader: &Reader<M>, bell: &B, sequence: u64)
     if is_due(reader, sequence) {
         return None;
     }
+    // Relaxed: a hint, or ordered by the fence below.
+    let before = bell.word().load(Ordering::Relaxed);
+    let mark = if before & ASLEEP == 0 { ASLEEP } else { ASLEEP | CROWD };
     // Relaxed: the fence below orders it.
     let found = match bell.is_writable() {
-        true => bell.word().fetch_or(ASLEEP, Ordering::Relaxed) | ASLEEP,
-        false => bell.word().load(Ordering::Relaxed),
+        true => bell.word().fetch_or(mark, Ordering::Relaxed) | mark,
+        false => before,
     };
     // SeqCst: see `ring_bell`.
     fence(Ordering::SeqCst);

@@ -14,6 +14,8 @@ from ringdaq.errors import CorruptRecordError, MissingExtraError, RingdaqError
 from ringdaq.model import SAMPLES, TIME, Channel, StreamSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
 
 SPEC_KEY = "ringdaq"
@@ -96,6 +98,13 @@ class Layout:
         """The schema in pyarrow's type."""
         arrow = pyarrow()
         return arrow.ipc.read_schema(arrow.py_buffer(self.schema.message))
+
+    @cached_property
+    def arrow_importer(self) -> Callable[[int, pa.Schema], pa.RecordBatch]:
+        """What takes an array of the Arrow C data interface, by its address."""
+        importer: Callable[[int, pa.Schema], pa.RecordBatch]
+        importer = pyarrow().RecordBatch._import_from_c
+        return importer
 
 
 def _shapes(columns: list[Column]) -> list[tuple[str, str, int, bool]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import ringdaq_core as core
 
 from ringdaq.errors import StreamError
 from ringdaq.streams.failures import CORE_ERRORS
-from ringdaq.streams.layout import Layout, pyarrow
+from ringdaq.streams.layout import Layout
 from ringdaq.streams.record import Record
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ class _Reader(Protocol):
     def mapping(self) -> memoryview: ...
     def error(self, error: Exception) -> StreamError: ...
     def verify(self, sequence: int, *, cause: BaseException | None = None) -> None: ...
-
-
-@cache
-def _importer() -> Any:
-    return pyarrow().RecordBatch._import_from_c
 
 
 class PlacedRecord(Record):
@@ -78,14 +73,14 @@ class PlacedRecord(Record):
 
     def to_arrow(self) -> pa.RecordBatch:
         """The rows as pyarrow has them; numbers are not copied."""
-        schema = self._layout.arrow_schema
+        layout = self._layout
         try:
             address = self._located.arrow()
         except core.CorruptError as error:
             raise self._damage(error) from None
         except CORE_ERRORS as error:
             raise self._reader.error(error) from None
-        return _importer()(address, schema)
+        return layout.arrow_importer(address, layout.arrow_schema)
 
     def __enter__(self) -> Self:
         return self
