@@ -19,7 +19,7 @@ simulated = true
 options = { channels = 4, rate_hz = 1000, dtype = "int32" }
 
 [scripts]
-wall_secs = 1.0
+wall_secs = 3.0
 stop_secs = 1.0
 """
 CASES = [(what, *source) for what, bad in BAD.items() for source in bad.sources()]
@@ -75,18 +75,23 @@ def check(status, bad):
     assert len(status["output"]) <= 1 << 20
 
 
+def beside(control, what, name, source):
+    """What was recorded while a bad script ran."""
+    status = run(control, name, source)
+    check(status, BAD[what])
+    sealed = {"run_id": status["run_id"], "timeout": 60, "sealed": True}
+    return control.call("runs.wait", sealed, timeout=120)["recording"]["streams"]
+
+
 @pytest.mark.timeout(300)
 def test_the_acquisition_beside_bad_scripts_loses_nothing(start_daemon):
     daemon = start_daemon(more=MORE)
     control = daemon.control()
     asker = Asker(daemon.card["control_socket"])
-    streams = []
-    for what, name, source in CASES:
-        status = run(control, name, source)
-        check(status, BAD[what])
-        sealed = {"run_id": status["run_id"], "timeout": 60, "sealed": True}
-        streams.append(control.call("runs.wait", sealed, timeout=120)["recording"]["streams"])
-    asker.end()
+    try:
+        streams = [beside(control, *case) for case in CASES]
+    finally:
+        asker.end()
     assert len(asker.secs) > 100
     assert [s["eeg"]["gaps"] for s in streams] == [0] * len(CASES)
     assert all(s["eeg"]["produced_rows"] == s["eeg"]["durable_rows"] > 0 for s in streams)
