@@ -129,7 +129,8 @@ impl<M: Memory> Reader<M> {
         if !self.is_intact(frame.sequence) {
             return Err(self.overrun(frame.sequence));
         }
-        self.remember(frame.sequence + 1, frame.first_row + frame.rows);
+        // A damaged frame may hold any number; wrong rows are then all that comes of it.
+        self.remember(frame.sequence.wrapping_add(1), frame.first_row.wrapping_add(frame.rows));
         Ok(())
     }
 

@@ -182,12 +182,17 @@ impl<M: MemoryMut> Writer<M> {
             return;
         }
         while self.tail < wanted && self.tail < self.head {
+            let dropped = self.tail;
             self.drop_oldest();
+            self.publish_tail();
+            // A frame that is right would vouch for a payload that soon is not, should a stray write
+            // ever make readers believe that the record is still there.
+            self.memory.copy_in(self.geometry.data_at(dropped), &[0; 8]);
         }
         if self.tail < wanted {
             self.tail = start;
+            self.publish_tail();
         }
-        self.publish_tail();
     }
 
     fn drop_oldest(&mut self) {
