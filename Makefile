@@ -19,10 +19,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
-.PHONY: help setup gen gen-check lint format test test-fast test-core soak bench bench-ring bench-scripts demo lock clean
+.PHONY: help setup gen gen-check lint format test test-fast test-core check-aarch64 soak bench bench-ring bench-scripts demo lock clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMPS)/deps: requirements.lock
 	@test -n "$(PYTHON)" || { echo "ringdaq needs Python 3.11 or newer with venv; none was found on PATH" >&2; exit 1; }
@@ -56,6 +56,7 @@ lint: setup gen-check ## style, types, import rules, core, contract
 	$(PY) proto/lint.py
 	cargo fmt --manifest-path core/Cargo.toml --check
 	cargo clippy --manifest-path core/Cargo.toml --locked --all-targets --features python --quiet -- -D warnings
+	$(MAKE) --no-print-directory check-aarch64
 
 format: $(STAMPS)/deps ## put Python and Rust into the house style
 	$(BIN)/ruff check --fix --quiet . || true
@@ -68,12 +69,21 @@ test: setup test-core ## all tests but the soak ones
 test-fast: setup ## the quick tests, for daily work
 	$(PY) -m pytest -m "not soak and not slow" -n 2 --dist loadfile -q
 
-test-core: ## the Rust core: unit tests, models, loom
+test-core: ## the Rust core: unit tests, models, vectors, mutations, kills, loom
 	cargo test --manifest-path core/Cargo.toml --locked --quiet
 	RUSTFLAGS="$(LOOM_FLAGS)" cargo test --manifest-path core/Cargo.toml --locked --quiet --release --lib --target-dir core/target/loom -- loom
 
-MINUTES ?= 10
-soak: setup ## the long tests; MINUTES=n
+AARCH64 := aarch64-unknown-linux-gnu
+check-aarch64: ## compile the core for the Raspberry Pi, up to linking; wants rustup's target
+	@if [ -d "$$(rustc --print target-libdir --target $(AARCH64))" ]; then \
+		PYO3_NO_PYTHON=1 cargo check --manifest-path core/Cargo.toml --locked --quiet --target $(AARCH64) --all-targets --features python; \
+	else \
+		echo "the core was NOT checked for $(AARCH64): run 'rustup target add $(AARCH64)'" >&2; \
+	fi
+
+# In so many minutes, each of the long tests reaches its full number.
+MINUTES ?= 25
+soak: setup ## the long tests, which share the minutes and end with counts; MINUTES=n
 	RINGDAQ_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak --timeout 0 -s
 
 bench: setup ## measure against limits and peers; writes benchmarks/results/

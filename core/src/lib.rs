@@ -63,13 +63,21 @@ pub mod watch;
 mod python;
 
 #[cfg(all(test, not(loom)))]
+mod allocation_tests;
+#[cfg(all(test, not(loom)))]
 mod damage_tests;
 #[cfg(all(test, not(loom)))]
 mod death_tests;
 #[cfg(all(test, not(loom)))]
 mod heap;
 #[cfg(all(test, loom))]
+mod loom_death_tests;
+#[cfg(all(test, loom))]
+mod loom_memory;
+#[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, loom))]
+mod loom_wake_tests;
 #[cfg(all(test, not(loom)))]
 mod model_tests;
 #[cfg(all(test, not(loom)))]

@@ -79,7 +79,7 @@ impl<'a> ColumnData<'a> {
 }
 
 /// How many bytes each buffer of a column has.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Shape {
     nulls: u64,
     lengths: [usize; 3],
@@ -120,6 +120,8 @@ pub struct Encoder {
     kinds: Vec<(ColumnKind, bool)>,
     template: Template,
     row: RowImage,
+    /// Room for the places of the next record that is filled in place.
+    spare: Vec<(usize, usize)>,
 }
 
 /// A whole record of one row without text or missing values, to be overwritten in place.
@@ -135,7 +137,7 @@ impl Encoder {
     pub fn new(schema: &Schema) -> Result<Self, RingError> {
         let kinds: Vec<_> = schema.columns().iter().map(|c| (c.kind, c.nullable)).collect();
         let template = Template::of(schema)?;
-        let mut encoder = Self { kinds, template, row: RowImage::default() };
+        let mut encoder = Self { kinds, template, row: RowImage::default(), spare: Vec::new() };
         encoder.row = encoder.row_image();
         Ok(encoder)
     }
@@ -207,22 +209,28 @@ impl Encoder {
     ///
     /// No value may be missing, and columns of text are refused.
     pub fn open(&mut self, ring: &mut RingWriter, rows: u64) -> Result<Open, RingError> {
-        let shapes = self.kinds.iter().map(|(kind, _)| Shape::full(*kind, rows));
-        let shapes = shapes.collect::<Option<Vec<_>>>().ok_or_else(|| {
-            RingError::Invalid("only rows of fixed width can be filled in place".into())
-        })?;
-        let body = self.patch(rows, |index, _| shapes[index]);
+        if self.kinds.iter().any(|(kind, _)| Shape::full(*kind, rows).is_none()) {
+            let text = "only rows of fixed width can be filled in place";
+            return Err(RingError::Invalid(text.into()));
+        }
+        let body = self.patch(rows, |_, kind| Shape::full(kind, rows).unwrap_or_default());
         let slot = ring.reserve((self.template.len() + body) as u64)?;
         ring.fill(&slot, 0, self.template.bytes())?;
         let mut at = self.template.len();
-        let mut places = Vec::with_capacity(shapes.len());
-        for shape in &shapes {
-            let len = shape.data_len();
+        let mut places = std::mem::take(&mut self.spare);
+        places.clear();
+        for (kind, _) in &self.kinds {
+            let len = Shape::full(*kind, rows).map_or(0, |shape| shape.data_len());
             places.push((at, len));
             ring.fill(&slot, at + len, &ZEROS[..pad(len) - len])?;
             at += pad(len);
         }
         Ok(Open { slot, places })
+    }
+
+    /// Takes the places of a record that was committed, so that the next one needs no new list.
+    pub fn take_back(&mut self, places: Vec<(usize, usize)>) {
+        self.spare = places;
     }
 
     /// Patches the template for a record, and returns the length of its body.

@@ -113,6 +113,7 @@ impl PyLoan {
         let open = room.take().ok_or_else(closed)?;
         let sequence = ring.commit(open.slot, first_nanos, last_nanos, self.rows);
         inner.loaned = false;
+        inner.encoder.take_back(open.places);
         Ok(sequence)
     }
 

@@ -1,0 +1,26 @@
+"""How the soak's minutes are shared, and what it counted."""
+
+import os
+
+MINUTES = float(os.environ.get("RINGDAQ_SOAK_MINUTES", "1"))
+SHARES = {
+    "time travel": 0.40,
+    "runs": 0.12,
+    "writer kills": 0.36,
+    "mutations": 0.10,
+    "reader kills": 0.02,
+}
+"""Parts of the whole; in 25 minutes, each reaches its full number."""
+
+counts: dict[str, object] = {}
+"""What is printed at the end."""
+
+
+def seconds_for(what: str) -> float:
+    """How long a test of the soak may take."""
+    return 60 * MINUTES * SHARES[what]
+
+
+def report(what: str, number: object) -> None:
+    """Put a count into the table at the end."""
+    counts[what] = number
