@@ -1,6 +1,7 @@
 //! Writers and readers that are killed at any instruction, thousands of them.
 //!
-//! They are forked, since nothing else is quick enough, from a process with one thread.
+//! They are forked, since nothing else is quick enough, from a process with one thread, but for the
+//! one by which a ring wakes a crowd; it holds no lock that a child wants.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +50,7 @@ struct Child(libc::pid_t);
 impl Child {
     /// A copy of this process that does nothing but `work`, for ever.
     fn fork(work: impl FnOnce()) -> Self {
-        // SAFETY: this process has one thread, so the child finds no lock held by another.
+        // SAFETY: no other thread of this process holds a lock that the child could want.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "cannot fork");
         if pid == 0 {
