@@ -51,11 +51,12 @@ def _column(name, n):
 class Load:
     """Rings, and a recording of them that goes through all that a recording goes through."""
 
-    def __init__(self, rings, base, *, steps=8, seed=0, rows=12):
+    def __init__(self, rings, base, *, steps=8, seed=0, rows=12, storage=None):
         self.base = base
         self.file = base / "r1.h5"
         self.journal = base / "journals" / "r1"
         self._rings, self._steps, self._rows = rings, steps, rows
+        self._storage = storage or {}
         self._chance = random.Random(seed)
         self._writers: list[StreamWriter] = []
         self._made: Counter[str] = Counter()
@@ -99,7 +100,7 @@ class Load:
             "directory": str(base / "journals" / "r1"), "file": str(base / "r1.h5"),
             "script": {"text": "pass" * 100, "parameters": {"n": 1}}, "streams": streams,
             "instruments": [{"name": "stage", "capabilities": ["Movable"], "settings": {"v": 1}}],
-            "end": end,
+            "end": end, "storage": self._storage,
         })  # fmt: skip
 
     def run(self, disk, after_step=lambda recording: None):

@@ -185,10 +185,11 @@ def test_every_step_of_a_recording_may_be_its_last(make_load, ring_directory, sm
     assert checker.distinct > 2000
 
 
+@pytest.mark.parametrize("storage", [{}, {"compression": "gzip"}])
 def test_every_step_may_be_the_last_while_trees_grow_and_split(
-    make_load, ring_directory, small_chunks
+    make_load, ring_directory, small_chunks, storage
 ):
-    load = make_load(seed=SEED, rows=220, steps=7)
+    load = make_load(seed=SEED, rows=220, steps=7, storage=storage)
     checker = go_through(load, load.base, ring_directory / "image", only_kills=True)
     print(dict(checker.points), checker.distinct)
     assert max(load.produced.values()) > 64 * 8

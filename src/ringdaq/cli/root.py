@@ -25,6 +25,8 @@ COMMANDS = {
     "move": ("ringdaq.cli.instruments:move", "Move an instrument."),
     "streams": ("ringdaq.cli.streams:streams", "List the streams on this machine."),
     "tail": ("ringdaq.cli.streams:tail", "Print a stream's rows as they come."),
+    "record": ("ringdaq.cli.record:record", "Record streams from now on."),
+    "save": ("ringdaq.cli.record:save", "Save the last minutes after the fact."),
     "describe": ("ringdaq.cli.recordings:describe", "Say what is in a recording."),
     "recover": ("ringdaq.cli.recordings:recover", "Rebuild a recording from its journal."),
     "config": ("ringdaq.cli.config:config", "Check and show rig files."),

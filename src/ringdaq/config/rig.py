@@ -162,6 +162,18 @@ class RecordingConfig(Section):
     """How often the journal and the file are made durable."""
     keep_journal: bool = True
     """Whether the journal stays after the file is sealed."""
+    continuous: list[str] = Field(default_factory=list)
+    """Streams that are recorded from the daemon's start to its end, beside the runs; `*` is any."""
+    rotate_secs: Positive | None = None
+    """After so long a continuous recording goes on in a new file."""
+    rotate_bytes: Size | None = None
+    """At that size a continuous recording goes on in a new file."""
+    codec: Literal["none", "lz4", "zstd"] = "none"
+    """How images are packed in the journal; needs `ringdaq[arrow]`."""
+    compression: Literal["none", "gzip", "blosc2", "zstd"] = "none"
+    """How files are packed; all but gzip need `ringdaq[compress]`, to read them too."""
+    chunk_bytes: Size | None = None
+    """Of blocks of samples and of images in the file; without it 256 KiB."""
 
 
 class Rig(Section):

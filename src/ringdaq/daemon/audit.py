@@ -25,6 +25,7 @@ _RETRY_SECS = 1.0
 _ENCODE = json.JSONEncoder(default=repr).encode
 Entry = tuple[int, int, str, str, str, Any, Any, str]
 """Number, time, who, action, target, old, new, outcome."""
+MAX_REFUSED = 10_000
 
 
 class Audit:
@@ -91,6 +92,12 @@ class Audit:
             self._hurry.set()
             self._changed.wait_for(lambda: self._written >= until or self._ended)
             self._hurry.clear()
+
+    def refused(self, since_nanos: int) -> list[dict[str, Any]]:
+        """What was refused or failed since then, old to new: limits, interlocks, faults."""
+        self.flush()
+        found = [e for e in self._store.audit(MAX_REFUSED) if e["time_nanos"] >= since_nanos]
+        return [entry for entry in reversed(found) if entry["outcome"] != "ok"]
 
     def close(self) -> None:
         """Write what is left, then stop; what is noted later waits for the next daemon."""

@@ -16,6 +16,7 @@ from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.bell import Bell
 from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
+from ringdaq.daemon.keeping import Keeper
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.recordings import RecordingDesk
@@ -70,6 +71,9 @@ class Daemon:
             rig, self._hosts, self._publisher, self._desk, self._store, self._audit
         )
         self._queue = RunQueue(self._runs, self._store, self._audit)
+        self._keeper = Keeper(
+            rig, self._desk, self._publisher, lambda: [h.describe() for h in self._hosts.values()]
+        )
         self._api = Api(
             rig=rig,
             hosts=self._hosts,
@@ -82,7 +86,9 @@ class Daemon:
             pid=os.getpid(),
             stop=self.request_stop,
         )
-        self._server = ControlServer(state.socket_path(), self._api.methods())
+        self._server = ControlServer(
+            state.socket_path(), self._api.methods() | self._keeper.methods()
+        )
 
     # --- instruments and their streams
 
@@ -153,6 +159,7 @@ class Daemon:
         self._start_children()
         for source in self._sources:
             source.start()
+        self._keeper.start()
         self.state.publish(
             control_socket=str(self._server.path),
             ring_directory=str(self._publisher.rings.path),
@@ -229,6 +236,7 @@ class Daemon:
         for source in self._sources:
             source.stop()
         self._make_safe()
+        self._keeper.close()
         self._seal()
         for child in reversed(self._children):
             child.stop()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from ringdaq.errors import RecordingError
 from ringdaq.streams import StreamWriter
 
 log = logging.getLogger(__name__)
+
+# Of recordings that are no run's.
+CONTINUOUS, SAVED = "rec-", "saved-"
+OWN_PREFIXES = (CONTINUOUS, SAVED)
+GIT_SECS = 2.0
 
 Send = Callable[[str, dict[str, Any]], None]
 Description = dict[str, Any]
@@ -33,7 +39,26 @@ def versions() -> dict[str, str]:
     }
 
 
-def _from_here(writer: StreamWriter, *, whole: bool) -> Description:
+def git_state(directory: Path) -> dict[str, Any]:
+    """The commit that the rig file lies in, and whether files differ from it; empty without git."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"commit": commit, "modified": _git(directory, "status", "--porcelain") != ""}
+
+
+def _git(directory: Path, *command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), *command],
+            capture_output=True, text=True, timeout=GIT_SECS, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def from_here(writer: StreamWriter, *, whole: bool) -> Description:
     """A stream's entry in a description: from its next record on, or from its first."""
     now = writer.statistics()
     return {
@@ -62,6 +87,7 @@ class RecordingDesk:
         self._writers: dict[str, dict[str, StreamWriter]] = {}
         self._reports: dict[str, dict[str, Any]] = {}
         self._send: Send | None = None
+        self._git = git_state(rig.path.parent)
 
     # --- the recorder's side
 
@@ -90,12 +116,16 @@ class RecordingDesk:
     def report(self, recording_id: str, **report: Any) -> None:
         """The recorder tells how far it is."""
         with self._changed:
+            before = self._reports.get(recording_id, {}).get("error")
+            if report["error"] and report["error"] != before:
+                log.error("recording %s: %s", recording_id, report["error"])
             self._reports[recording_id] = report
             if report["state"] != "recording":
                 self._open.pop(recording_id, None)
                 self._writers.pop(recording_id, None)
             self._changed.notify_all()
-        self._on_report(recording_id)
+        if not recording_id.startswith(OWN_PREFIXES):
+            self._on_report(recording_id)
 
     # --- the daemon's side
 
@@ -108,34 +138,68 @@ class RecordingDesk:
         script: Mapping[str, Any],
         instruments: list[dict[str, Any]],
         writers: list[StreamWriter],
+        **more: Any,
     ) -> str:
         """Begin to record all streams from their next record on; returns the recording's file."""
-        started = now_nanos()
-        file = self.data_directory / f"{run_id}_{title}.h5"
-        description: Description = {
-            "recording_id": run_id,
-            "run_id": run_id,
-            "directory": str(self.data_directory / "journals" / run_id),
-            "file": str(file),
+        description = self.describe(
+            run_id,
+            title=title,
+            user=user,
+            run_id=run_id,
+            script=dict(script),
+            instruments=instruments,
+            streams=[from_here(w, whole=False) for w in writers],
+            **more,
+        )
+        return self.begin(description, writers)
+
+    def describe(self, recording_id: str, *, title: str, user: str, **more: Any) -> Description:
+        """A recording that begins now, as the recorder wants it; `streams` are its own."""
+        return {
+            "recording_id": recording_id,
+            "run_id": "",
+            "directory": str(self.data_directory / "journals" / recording_id),
+            "file": str(self.data_directory / f"{recording_id}_{title}.h5"),
             "title": title,
             "user": user,
-            "started_nanos": started,
-            "script": dict(script),
+            "started_nanos": now_nanos(),
             "rig": {
                 "text": self._rig.text,
                 "path": str(self._rig.path),
                 "hash": hashlib.sha256(self._rig.text.encode()).hexdigest(),
             },
             "versions": versions(),
-            "instruments": instruments,
-            "streams": [_from_here(w, whole=False) for w in writers],
+            "git": self._git,
+            "storage": {
+                key: getattr(self._rig.recording, key)
+                for key in ("codec", "compression", "chunk_bytes")
+            },
             "end": None,
+            **more,
         }
+
+    def begin(self, description: Description, writers: Iterable[StreamWriter] = ()) -> str:
+        """Have something recorded; returns its file."""
+        recording_id = description["recording_id"]
         with self._lock:
-            self._open[run_id] = description
-            self._writers[run_id] = {w.generation: w for w in writers}
+            self._open[recording_id] = description
+            self._writers[recording_id] = {w.generation: w for w in writers}
             self._tell("recording.open", description)
-        return str(file)
+        return str(description["file"])
+
+    def hand_over(self, old_id: str, description: Description, end: Mapping[str, Any]) -> str:
+        """End a recording, and begin another one at exactly the same records."""
+        with self._lock:
+            old = self._open[old_id]
+            writers = self._writers[old_id]
+            self._close(old, end)
+            open_writers = [writers[entry["generation"]] for entry in old["streams"]]
+            description["streams"] = [
+                {**entry, "start_sequence": entry["end_sequence"], "start_rows": entry["end_rows"],
+                 "end_sequence": None, "end_rows": None}
+                for entry in old["streams"]
+            ]  # fmt: skip
+        return self.begin(description, open_writers)
 
     def add_stream(self, recording_id: str, writer: StreamWriter) -> None:
         """Record a stream that was made during the recording, from its first record on."""
@@ -143,9 +207,14 @@ class RecordingDesk:
             description = self._open.get(recording_id)
             if description is None:
                 return
-            description["streams"].append(_from_here(writer, whole=True))
+            description["streams"].append(from_here(writer, whole=True))
             self._writers[recording_id][writer.generation] = writer
             self._tell("recording.update", description)
+
+    def records(self, recording_id: str, writer: StreamWriter) -> bool:
+        """Whether a recording knows a stream's ring."""
+        with self._lock:
+            return writer.generation in self._writers.get(recording_id, {})
 
     def close(self, recording_id: str, end: Mapping[str, Any]) -> None:
         """End a recording where its streams are now."""
@@ -153,11 +222,14 @@ class RecordingDesk:
             description = self._open.get(recording_id)
             if description is None:
                 return
-            for entry in description["streams"]:
-                now = self._writers[recording_id][entry["generation"]].statistics()
-                entry["end_sequence"], entry["end_rows"] = now.next_sequence, now.rows
-            description["end"] = dict(end)
-            self._tell("recording.close", description)
+            self._close(description, end)
+
+    def _close(self, description: Description, end: Mapping[str, Any]) -> None:
+        for entry in description["streams"]:
+            now = self._writers[description["recording_id"]][entry["generation"]].statistics()
+            entry["end_sequence"], entry["end_rows"] = now.next_sequence, now.rows
+        description["end"] = dict(end)
+        self._tell("recording.close", description)
 
     def _tell(self, event: str, description: Description) -> None:
         """Send to the recorder; one that is away learns of it when it attaches."""

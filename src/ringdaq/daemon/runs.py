@@ -184,6 +184,7 @@ class Run:
                 "hash": self._script["hash"],
                 "parameters": self._parameters,
             },
+            grant=sorted(self.hosts),
             instruments=self._describe_instruments(),
             writers=[w for w in self._publisher.writers() if not w.spec.name.startswith("run.")],
         )
@@ -242,6 +243,7 @@ class Run:
             "ended_nanos": self._ended,
             "settings": {host.name: self._settings(host) for host in self._rig_hosts},
             "counters": {w.spec.name: w.statistics()._asdict() for w in self._publisher.writers()},
+            "refused": self._audit.refused(self._started),
         }
         self._desk.close(self.run_id, end)
 

@@ -28,6 +28,7 @@ SYNC_BYTES = SYNC.to_bytes(4, "little")
 ALIGNMENT = 8
 MAX_PAYLOAD_BYTES = 1 << 30
 NO_CODEC = 0
+MAX_CODEC = 2
 
 _SEGMENT = struct.Struct("<8sIIQqH90s")
 SEGMENT_HEADER_BYTES = _SEGMENT.size + 4
@@ -94,6 +95,8 @@ class RecordEntry:
     last_nanos: int
     payload: bytes | memoryview
     """The Arrow IPC record batch message."""
+    codec: int = 0
+    """How Arrow packed its buffers: 0 not at all, 1 lz4, 2 zstd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,8 @@ def encode_entry(body: Body, number: int, written_nanos: int, seed: int) -> list
         raise RecordingError(f"a journal entry may have {MAX_PAYLOAD_BYTES} bytes; found {length}")
     if tail := -length % ALIGNMENT:
         parts.append(bytes(tail))
-    head = _ENTRY.pack(SYNC, entry_type, NO_CODEC, 0, length, number, written_nanos)
+    codec = body.codec if isinstance(body, RecordEntry) else NO_CODEC
+    head = _ENTRY.pack(SYNC, entry_type, codec, 0, length, number, written_nanos)
     return [head + _CRC.pack(crc_of([head, *parts], seed)), *parts]
 
 
@@ -267,16 +271,19 @@ def decode_entry(data: memoryview, offset: int, seed: int) -> Entry:
     crc = zlib.crc32(data[offset : offset + _ENTRY.size], seed)
     if zlib.crc32(data[end:stop], crc) != _CRC.unpack_from(data, offset + _ENTRY.size)[0]:
         raise CorruptJournalError("a journal entry fails its checksum")
-    if codec != NO_CODEC:
-        raise RecordingError(f"this ringdaq reads journal entries of codec 0; found codec {codec}")
-    return Entry(number, written, _decode_body(kind, data[end : end + length]), offset, stop)
+    if codec > MAX_CODEC:
+        raise RecordingError(
+            f"this ringdaq reads journal entries of codec 0 to {MAX_CODEC}; found codec {codec}"
+        )
+    body = _decode_body(kind, data[end : end + length], codec)
+    return Entry(number, written, body, offset, stop)
 
 
-def _decode_body(kind: int, payload: memoryview) -> Body:
+def _decode_body(kind: int, payload: memoryview, codec: int) -> Body:
     if kind == EntryType.RECORD:
         stream, rows, sequence, first_row, first, last = _RECORD.unpack_from(payload)
         data = payload[_RECORD.size :]
-        return RecordEntry(stream, sequence, first_row, rows, first, last, data)
+        return RecordEntry(stream, sequence, first_row, rows, first, last, data, codec)
     if kind == EntryType.STREAM:
         return _decode_stream(payload)
     if kind not in EntryType.__members__.values():

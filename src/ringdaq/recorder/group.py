@@ -13,6 +13,7 @@ from ringdaq.model import SAMPLES, TIME, Channel, StreamSpec
 from ringdaq.recorder import hdf5
 from ringdaq.recorder.batch import Array, Batch, join
 from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.storage import Storage
 from ringdaq.recorder.tables import Counters
 
 MISSING = "missing"
@@ -58,8 +59,13 @@ class Column:
 class StreamGroup:
     """All generations of one stream that fit together, written batch by batch."""
 
-    def __init__(self, group: Any, spec: StreamSpec) -> None:
+    def __init__(self, group: Any, spec: StreamSpec, storage: Storage | None = None) -> None:
         """Fill an empty HDF5 group with the datasets of a stream."""
+        storage = storage or Storage()
+        self._storage: dict[str, Any] = {
+            "chunk_bytes": storage.chunk_bytes,
+            "filters": storage.filters(),
+        }
         self.spec = spec
         self.group = group
         self.rows = 0
@@ -67,7 +73,7 @@ class StreamGroup:
         self.pending_bytes = 0
         self._pending: list[tuple[StreamSpec, list[RecordEntry]]] = []
         group.attrs.update(_attributes(spec))
-        self._time = hdf5.growing(self.group, TIME, np.int64)
+        self._time = hdf5.growing(self.group, TIME, np.int64, **self._storage)
         self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
         self._masks = (
             hdf5.group(self.group, MISSING, "NXcollection") if spec.kind == "rows" else None
@@ -77,6 +83,14 @@ class StreamGroup:
             self._add_samples(spec)
         else:
             self.add_generation(spec)
+        if spec.kind != "rows":
+            self._say_what_to_plot()
+
+    def _say_what_to_plot(self) -> None:
+        column = next(iter(self.columns.values()))
+        axes = [TIME, *["."] * (column.dataset.ndim - 1)]
+        signal = column.dataset.name.rpartition("/")[2]
+        self.group.attrs.update({"signal": signal, "axes": axes, f"{TIME}_indices": np.int64(0)})
 
     def fits(self, spec: StreamSpec) -> bool:
         """Whether a further generation can go on in these datasets."""
@@ -111,6 +125,7 @@ class StreamGroup:
             row_shape=channel.shape,
             rows=self.rows,
             fill=np.nan if is_float and self._masks is not None else None,
+            **self._storage,
         )
         dataset.attrs.update(_channel_attributes(channel))
         self.columns[channel.name] = Column(dataset, self._mask(link, dataset))
@@ -126,7 +141,9 @@ class StreamGroup:
 
     def _add_samples(self, spec: StreamSpec) -> None:
         channels = spec.channels
-        dataset = hdf5.growing(self.group, SAMPLES, channels[0].dtype, row_shape=(len(channels),))
+        dataset = hdf5.growing(
+            self.group, SAMPLES, channels[0].dtype, row_shape=(len(channels),), **self._storage
+        )
         same = {c.unit for c in channels} if all(_is_physical(c) for c in channels) else {""}
         dataset.attrs["units"] = same.pop() if len(same) == 1 else ""
         dataset.attrs["physical"] = "samples * channel_scale + channel_offset, in channel_unit"

@@ -118,10 +118,12 @@ def growing(
     row_shape: tuple[int, ...] = (),
     rows: int = 0,
     fill: object = None,
+    chunk_bytes: int | None = None,
+    filters: Mapping[str, Any] | None = None,
 ) -> Any:
     """A new dataset that grows along its first axis, chunked for appending."""
     row_bytes = np.dtype(dtype).itemsize * int(np.prod(row_shape, dtype=np.int64))
-    wanted = BLOCK_CHUNK_BYTES if row_shape else CHUNK_BYTES
+    wanted = (chunk_bytes or BLOCK_CHUNK_BYTES) if row_shape else CHUNK_BYTES
     chunk_rows = max(1, wanted // max(1, row_bytes))
     return parent.create_dataset(
         name,
@@ -130,6 +132,7 @@ def growing(
         chunks=(chunk_rows, *(max(1, edge) for edge in row_shape)),
         dtype=dtype,
         fillvalue=fill,
+        **(filters or {}),
     )
 
 

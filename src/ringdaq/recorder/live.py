@@ -24,7 +24,9 @@ from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import Body, GapEntry, Manifest, RecordEntry, StreamOpened
 from ringdaq.recorder.group import StreamGroup
 from ringdaq.recorder.ordered import OrderedFile
+from ringdaq.recorder.packing import unpack
 from ringdaq.recorder.plot import DefaultPlot
+from ringdaq.recorder.storage import Storage
 from ringdaq.recorder.tables import Counters, GapRow, GapTable, LossTable
 
 NX_CLASSES = {"rows": "NXlog", "samples": "NXdata", "frames": "NXdata"}
@@ -53,7 +55,14 @@ class LiveFile:
         h5py = hdf5.h5py_module()
         self._disk = disk or Disk()
         self._bytes = OrderedFile(self._draft, self._disk)
-        self._file = h5py.File(self._draft, "w", driver="fileobj", fileobj=self._bytes)
+        self._storage = Storage.of(description)
+        self._file = h5py.File(
+            self._draft,
+            "w",
+            driver="fileobj",
+            fileobj=self._bytes,
+            fs_strategy=self._storage.space_strategy,
+        )
         self._entry = tree.build_root(self._file, path, description)
         self._gaps = GapTable(self._entry)
         self._loss = LossTable(self._entry)
@@ -77,6 +86,7 @@ class LiveFile:
 
     def _take_record(self, record: RecordEntry) -> None:
         opened = self.ledger.streams[record.stream]
+        record = unpack(record, opened.schema_ipc)
         self._of_index[record.stream].add(record, opened.spec)
         self._last_nanos = max(self._last_nanos, record.last_nanos)
 
@@ -120,7 +130,7 @@ class LiveFile:
         else:
             name = hdf5.link_name(spec.name, self._entry)
             made = hdf5.group(self._entry, name, NX_CLASSES[spec.kind])
-        group = StreamGroup(made, spec)
+        group = StreamGroup(made, spec, self._storage)
         self.groups[name] = group
         column = next(iter(group.columns.values())).dataset.name
         tree.link_stream(self._entry, spec, column)

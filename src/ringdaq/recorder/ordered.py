@@ -19,9 +19,17 @@ from pathlib import Path
 from ringdaq.recorder.disk import Disk
 
 _OBJECT_HEADER_PREFIX_BYTES = 16
+_MESSAGE_PREFIX_BYTES = 8
+_MAX_MESSAGE = 0x18
 # Steps of a commit, for what is rewritten in place.
 _SUPERBLOCK, _HEAP, _DATA, _TREE, _NAMES, _HEADER = range(6)
-_SIGNATURES = {b"HEAP": _HEAP, b"GCOL": _HEAP, b"SNOD": _NAMES}
+_SIGNATURES = {
+    b"HEAP": _HEAP,
+    b"GCOL": _HEAP,
+    b"SNOD": _NAMES,
+    b"OHDR": _HEADER,
+    b"OCHK": _HEADER,
+}
 
 
 class Extents:
@@ -203,4 +211,17 @@ def _step(extent: tuple[int, bytes]) -> tuple[int, int, int]:
 def _is_object_header(data: bytes) -> bool:
     """Version 1, a count of messages, one reference, and a size that says how long it is."""
     size = int.from_bytes(data[8:12], "little") + _OBJECT_HEADER_PREFIX_BYTES
-    return data[:2] == b"\1\0" and size == len(data)
+    return (data[:2] == b"\1\0" and size == len(data)) or _is_continuation(data)
+
+
+def _is_continuation(data: bytes) -> bool:
+    """Messages that fill a block to its end: type, size, flags and three zeros before each."""
+    place, found = 0, False
+    while place + _MESSAGE_PREFIX_BYTES <= len(data):
+        kind = int.from_bytes(data[place : place + 2], "little")
+        size = int.from_bytes(data[place + 2 : place + 4], "little")
+        if kind > _MAX_MESSAGE or any(data[place + 5 : place + 8]) or (kind and not size):
+            return False
+        found = found or kind > 0
+        place += _MESSAGE_PREFIX_BYTES + size
+    return found and place == len(data)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.recorder.accounts import Account, Ledger
 from ringdaq.recorder.description import Description, Source
 from ringdaq.recorder.disk import Disk
-from ringdaq.recorder.entries import Body, End, Manifest, StreamOpened
+from ringdaq.recorder.entries import Body, End, Manifest, RecordEntry, StreamOpened
 from ringdaq.recorder.file import FileKeeper
 from ringdaq.recorder.follow import RingFollower
 from ringdaq.recorder.hdf5 import to_json
 from ringdaq.recorder.journal import SEGMENT_BYTES, DirectoryLock, JournalWriter, NotDurableError
 from ringdaq.recorder.live import counters_of
+from ringdaq.recorder.packing import pack
 from ringdaq.recorder.resume import Resumed, resume
 from ringdaq.recorder.seal import mark_sealed
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH_BYTES = 32 << 20
 RETRY_SECS = 0.25
+FRAMES = "frames"
 WRITERS_GONE_SECS = 10.0
 
 
@@ -137,6 +139,7 @@ class Recording:
         """Move what the rings hold into the journal; returns whether they hold more."""
         opened = self._open_new()
         accounts, bodies, full = self._drain()
+        bodies = self._packed(bodies, opened)
         ending = not full and self.ledger.end is None and self._at_end(accounts)
         batch: list[Body] = [*self._changes(), *opened, *bodies]
         if ending:
@@ -158,6 +161,20 @@ class Recording:
         self.ledger.accounts.update(accounts)
         self.file.feed(before, written)
         return full
+
+    def _packed(self, bodies: list[Body], opened: Sequence[StreamOpened]) -> list[Body]:
+        """Images packed, if the rig file wants that; whatever else there is stays as it is."""
+        codec = (self.description.plain.get("storage") or {}).get("codec") or "none"
+        if codec == "none":
+            return bodies
+        known = {**self.ledger.streams, **{new.index: new for new in opened}}
+        frames = {n: s.schema_ipc for n, s in known.items() if s.spec.kind == FRAMES}
+        return [
+            pack(body, frames[body.stream], codec)
+            if isinstance(body, RecordEntry) and body.stream in frames
+            else body
+            for body in bodies
+        ]
 
     def _defer(self, error: str) -> None:
         if not self.error:

@@ -25,7 +25,7 @@ NX_CLASSES = (
 CAPABILITIES = {"frames": ("FrameProducer",), "samples": ("SampleProducer",)}
 TOLD = frozenset({
     "recording_id", "run_id", "directory", "file", "title", "user", "started_nanos", "script",
-    "rig", "versions", "instruments", "streams", "end",
+    "rig", "versions", "instruments", "streams", "end", "storage", "git",
 })  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def _build_entry(entry: Any, description: Mapping[str, Any], started: str) -> No
     hdf5.fields(
         hdf5.group(entry, "versions", "NXcollection"), dict(description.get("versions") or {})
     )
+    hdf5.fields(hdf5.group(entry, "git", "NXcollection"), dict(description.get("git") or {}))
     rest = {key: value for key, value in description.items() if key not in TOLD}
     hdf5.fields(hdf5.group(entry, "metadata", "NXcollection"), rest)
     _build_instruments(entry, description.get("instruments") or [])

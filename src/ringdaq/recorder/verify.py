@@ -10,6 +10,7 @@ from ringdaq.recorder.accounts import Ledger
 from ringdaq.recorder.entries import RecordEntry
 from ringdaq.recorder.group import StreamGroup
 from ringdaq.recorder.live import LiveFile
+from ringdaq.recorder.packing import unpack
 from ringdaq.recorder.scan import JournalReader
 
 PIECE_BYTES = 4 << 20
@@ -39,6 +40,7 @@ def verify(live: LiveFile, journal: JournalReader) -> Iterator[None]:
             waiting = run.setdefault(id(group), _Run(group, 0))
             if waiting.records and waiting.records[-1].stream != body.stream:
                 _compare(waiting, ledger)
+            body = unpack(body, ledger.streams[body.stream].schema_ipc)
             waiting.records.append(body)
             waiting.bytes += len(body.payload)
             written[names[id(group)]] += body.rows
