@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from ringdaq.recorder.journal import DirectoryLock
 from ringdaq.recorder.live import LiveFile
 from ringdaq.recorder.scan import Damage, JournalReader
 from ringdaq.recorder.verify import verify
+
+
+PATIENCE_SECS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +57,26 @@ def recover(directory: Path, *, output: Path | None = None) -> RecoveryReport:
     directory = Path(directory)
     if not directory.is_dir():
         raise RecordingError(f"a journal is a directory of segments; found none: {directory}")
-    try:
-        lock = DirectoryLock(directory)
-    except BlockingIOError:
-        raise RecordingError(
-            f"a recorder writes this journal now; wait until the recording is over: {directory}"
-        ) from None
+    lock = _lock(directory)
     try:
         return _rebuild(directory, output)
     finally:
         lock.close()
+
+
+def _lock(directory: Path) -> DirectoryLock:
+    """Hold the journal; a recorder that has just finished lets go of it in a moment."""
+    deadline = time.monotonic() + PATIENCE_SECS
+    while True:
+        try:
+            return DirectoryLock(directory)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise RecordingError(
+                    "a recorder writes this journal now; wait until the recording is over: "
+                    f"{directory}"
+                ) from None
+        time.sleep(0.05)
 
 
 def _rebuild(directory: Path, output: Path | None) -> RecoveryReport:

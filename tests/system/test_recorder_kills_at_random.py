@@ -1,0 +1,122 @@
+"""SIGKILL of recorder, daemon or both at random times under load: nothing lost, nothing doubled."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+
+import h5py
+import pytest
+from counting import REPLAY, assert_counts_on, make_counter, recorder_pid
+
+from ringdaq.recorder import describe_file
+
+SEED = 17
+VICTIMS = ("recorder", "daemon", "both")
+# Most kills are of the recorder, whose run goes on; a killed daemon ends the run.
+RECORDER_KILLS_A_RUN = 9
+DEADLINE_SECS = 60
+
+
+class Lab:
+    """A daemon that is killed and started again, and the runs that it records."""
+
+    def __init__(self, start_daemon, tmp_path):
+        make_counter(tmp_path / "count.edf")
+        self._start = lambda: start_daemon(more=REPLAY.format(file=tmp_path / "count.edf"))
+        self.daemon = self._start()
+        self.control = self.daemon.control()
+        self.dice = random.Random(SEED)
+        self.kills: Counter[str] = Counter()
+        self.interrupted: list[str] = []
+        self.slowest_secs = 0.0
+
+    def begin(self):
+        script = self.control.call(
+            "scripts.upload", {"content": "sleep(1000)\n", "name": "wait.py"}
+        )
+        return self.control.call("runs.start", {"script": script["script_id"]})["run_id"]
+
+    def kill(self, victim):
+        """Kill at a random moment; a killed daemon is started again."""
+        time.sleep(self.dice.uniform(0.0, 0.25))  # the moment is what is random
+        self.kills[victim] += 1
+        pid = recorder_pid(self.daemon.pid)
+        if victim in ("recorder", "both") and pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        if victim in ("daemon", "both"):
+            os.kill(self.daemon.pid, signal.SIGKILL)
+            self.daemon.process.wait()
+            self._restart()
+
+    def _restart(self):
+        began = time.monotonic()
+        self.daemon = self._start()
+        self.control = self.daemon.control()
+        self.control.call("system.status")
+        self.slowest_secs = max(self.slowest_secs, time.monotonic() - began)
+
+    def await_recorder(self, old):
+        deadline = time.monotonic() + DEADLINE_SECS
+        while recorder_pid(self.daemon.pid) in (None, old):
+            assert time.monotonic() < deadline, "no recorder came"
+            time.sleep(0.005)
+
+    def status(self, run_id):
+        return self.control.call("runs.status", {"run_id": run_id})
+
+    def await_sealed(self, run_id):
+        deadline = time.monotonic() + DEADLINE_SECS
+        while (recording := self.status(run_id)["recording"])["state"] != "sealed":
+            assert time.monotonic() < deadline, recording
+            time.sleep(0.02)
+        return recording
+
+
+def one_run(lab, last):
+    """A run whose recorder is killed again and again, until `last` ends the run itself."""
+    run_id = lab.begin()
+    for _ in range(RECORDER_KILLS_A_RUN):
+        old = recorder_pid(lab.daemon.pid)
+        lab.kill("recorder")
+        lab.await_recorder(old)
+    if last == "recorder":
+        lab.kill(last)
+        lab.control.call("runs.stop", {"run_id": run_id})
+    else:
+        lab.kill(last)
+        assert lab.status(run_id)["state"] == "interrupted"
+    check(lab.await_sealed(run_id), "stopped" if last == "recorder" else "interrupted")
+    return run_id
+
+
+def check(recording, state):
+    counts = recording["streams"]["counter"]
+    assert counts["produced_rows"] == counts["durable_rows"] + counts["gap_rows"]
+    assert counts["gap_rows"] == 0
+    found = describe_file(recording["file"])
+    assert (found["state"], found["sealed"]) == (state, True)
+    with h5py.File(recording["file"]) as file:
+        samples = file["entry/counter/samples"][:, 0]
+    assert len(samples) == counts["produced_rows"] > 0
+    assert_counts_on(samples)
+
+
+def many(lab, kills):
+    for number in range(kills):
+        if sum(lab.kills.values()) >= kills:
+            break
+        one_run(lab, VICTIMS[number % len(VICTIMS)])
+    print(f"kills: {dict(lab.kills)}, serving again after {lab.slowest_secs:.2f} s at most")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_150_kills_at_random_lose_nothing_and_double_nothing(start_daemon, tmp_path):
+    many(Lab(start_daemon, tmp_path), 150)
+
+
+@pytest.mark.soak
+def test_2000_kills_at_random_lose_nothing_and_double_nothing(start_daemon, tmp_path):
+    many(Lab(start_daemon, tmp_path), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000")))
