@@ -15,7 +15,6 @@ from ringdaq.recorder.live import LiveFile
 from ringdaq.recorder.scan import Damage, JournalReader
 from ringdaq.recorder.verify import verify
 
-
 PATIENCE_SECS = 2.0
 
 
