@@ -1,9 +1,24 @@
-"""The soak's counts, at the end of everything."""
+"""Script processes for tests, and the soak's counts at the end of everything."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from process_stand import PATIENCE_SECS, Runner
 from soak_plan import counts
 
 
-def pytest_terminal_summary(terminalreporter):
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    runner = Runner()
+    yield runner
+    for process in runner.started:
+        process.kill()
+        assert process.wait(PATIENCE_SECS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the soak counted."""
     if not counts:
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ringdaq.cli.dry_run import DRY_RUN_SECS, expectation, say_violations
+from ringdaq.cli.dry_run import DRY_RUN_SECS, expectation, say_violations, spoken_secs
 from ringdaq.cli.local import find_daemon
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters
 from ringdaq.cli.output import data, data_json, say, table
@@ -34,7 +34,18 @@ def show(found: dict[str, Any], as_json: bool) -> None:
         return
     data(found["state"] + (f": {found['reason']}" if found["reason"] else ""))
     keys = ["entry_id", "script_name", "state", "repeat", "on_failure", "user", "run_id"]
-    data(table(keys, [[e[k] if e[k] is not None else "" for k in keys] for e in found["entries"]]))
+    rows = [[*(_shown(entry[key]) for key in keys), _takes(entry)] for entry in found["entries"]]
+    data(table([*keys, "takes"], rows))
+
+
+def _shown(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _takes(entry: dict[str, Any]) -> str:
+    """What one run takes, by its dry run."""
+    expected = entry.get("expected")
+    return spoken_secs(expected["duration_secs"]) if expected else ""
 
 
 @queue.command("list")
@@ -115,6 +126,28 @@ def remove(entry: str, as_json: bool) -> None:
 def repeat(entry: str, times: int, as_json: bool) -> None:
     """Run ENTRY so many times in all from now on."""
     show(ask("queue.repeat", entry_id=entry, times=times), as_json)
+
+
+@queue.command()
+@click.argument("entry")
+@parameters_option
+@click.option("--on-failure", type=click.Choice(["stop", "continue"]))
+@click.option("--dry-run/--no-dry-run", default=True, show_default=True)
+@as_json
+def edit(
+    entry: str,
+    parameters: tuple[str, ...],
+    on_failure: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Give ENTRY other parameters, all of them, or another way to fail."""
+    changes: dict[str, Any] = {}
+    if parameters:
+        changes["parameters"] = parse_parameters(parameters)
+    if on_failure is not None:
+        changes["on_failure"] = on_failure
+    show(ask("queue.edit", entry_id=entry, dry_run=dry_run, **changes), as_json)
 
 
 @queue.command()
