@@ -53,7 +53,9 @@ def main() -> None:
     options = parser.parse_args()
     where = page.surroundings()
     print("\n".join(where))
-    found = figures(TINY if options.tiny else FULL)
+    effort = TINY if options.tiny else FULL
+    found = figures(effort)
+    where.append(effort.calm.told())
     print("\n".join(["", *page.figures_table(found), "", *page.more_table(found), ""]))
     if options.tiny or options.without_peers:
         return

@@ -68,7 +68,7 @@ def latest(directory: Path, effort: Effort) -> Figure:
                     pa.ipc.open_stream(stream).read_next_batch()
 
             value, limit, peer = in_turn(
-                effort.rounds, *(lambda w=w: nanos_each(w, count) for w in (work, known, opened))
+                effort, *(lambda w=w: nanos_each(w, count) for w in (work, known, opened))
             )
             rows_per_sec = _follow_rate(writer, reader, effort.count(5000))
     return Figure(

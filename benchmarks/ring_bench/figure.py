@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from benchmarks.ring_bench.calm import Calm
 
 
 @dataclass
@@ -41,13 +43,15 @@ class Effort:
     """Of ours and of the limit in turn; the median counts."""
     share: float = 1.0
     """Of the full counts."""
+    calm: Calm = field(default_factory=lambda: Calm(0.0))
+    """Rounds that others disturb are taken again."""
 
     def count(self, full: int) -> int:
         """A count of things to do, at least a handful."""
         return max(5, int(full * self.share))
 
 
-FULL = Effort()
+FULL = Effort(calm=Calm(120.0))
 TINY = Effort(rounds=1, share=0.002)
 """Only proves that everything still runs."""
 
@@ -66,7 +70,12 @@ def nanos_each(work: Callable[[int], object], count: int) -> float:
         gc.enable()
 
 
-def in_turn(rounds: int, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all of them taken in every round: noise hits them alike."""
-    taken = [[measure() for measure in measures] for _ in range(rounds)]
+def rounds(effort: Effort, measure: Callable[[], Sequence[float]]) -> list[float]:
+    """The median of each of a round's figures: noise hits all of a round alike."""
+    taken = [effort.calm.take(measure) for _ in range(effort.rounds)]
     return [statistics.median(column) for column in zip(*taken, strict=True)]
+
+
+def in_turn(effort: Effort, *measures: Callable[[], float]) -> list[float]:
+    """The median of each measure, all of them taken in every round."""
+    return rounds(effort, lambda: [measure() for measure in measures])

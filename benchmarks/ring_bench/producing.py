@@ -50,7 +50,7 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
         def limit() -> float:
             return limits.run("append", SCALAR_BYTES, ROWS_A_BATCH, max(10_000, count))[0]
 
-        value, limit_nanos = in_turn(effort.rounds, lambda: nanos_each(work, count), limit)
+        value, limit_nanos = in_turn(effort, lambda: nanos_each(work, count), limit)
         idle = _after_idle(lambda: appender.append(1.5), effort.count(500))
     file, message = _pyarrow_nanos(effort.count(2000))
     return Figure(
@@ -107,7 +107,7 @@ def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
                 append(number, 1.5)
 
         value, limit = in_turn(
-            effort.rounds,
+            effort,
             lambda: nanos_each(work, count),
             lambda: limits.copy_nanos(SCALAR_BYTES, size, max(10_000, count)),
         )
@@ -147,7 +147,7 @@ def _against_memcpy(
     if effort.share == 1.0:
         work(LARGE_BYTES // size + 1)
     value, limit = in_turn(
-        effort.rounds,
+        effort,
         lambda: nanos_each(work, count),
         lambda: limits.copy_nanos(LARGE_BYTES, size, count),
     )
@@ -163,7 +163,7 @@ def frames_8m(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
         )
         loaned = nanos_each(lambda frames: _loan(writer, frames, fill=False), effort.count(2000))
         filled, filling = in_turn(
-            effort.rounds,
+            effort,
             lambda: nanos_each(lambda frames: _loan(writer, frames, fill=True), count),
             lambda: limits.copy_nanos(LARGE_BYTES, IMAGE.nbytes, count),
         )

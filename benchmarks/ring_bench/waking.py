@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import quantile
-from benchmarks.ring_bench.figure import Effort, Figure
+from benchmarks.ring_bench.figure import Effort, Figure, rounds
 from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.producing import BLOCK
 from benchmarks.ring_bench.rings import EEG, MIB, SCALAR, make
@@ -23,6 +23,8 @@ SLEEPERS = 8
 IDLE_SECS = 5.0
 CPU_MICROS = 65.0
 IDLE_PERCENT = 0.1
+BLOCK_NANOS = 399 * 250_000
+"""From the first to the last of a block's 400 rows; readers look at the last one's time."""
 LOOKS = 100_000
 """How often a spinning reader looks before it asks whether the writer still lives."""
 
@@ -111,26 +113,25 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count = effort.count(1500)
-    late, late99, cpu, limit, limit99, limit_cpu = [], [], [], [], [], []
-    places = _places()
-    for _ in range(effort.rounds):
+    count, places = effort.count(1500), _places()
+
+    def measure() -> list[float]:
         delays, _ = _messages(directory, effort, places)
-        late.append(quantile(delays, 0.5) / 1e3)
-        late99.append(quantile(delays, 0.99) / 1e3)
         p50, p99, *_ = limits.run("wake", 1, count, 1_000_000, 64, *places)
-        limit.append(p50 / 1e3)
-        limit99.append(p99 / 1e3)
-        cpu.append(_messages(directory, effort)[1] / 1e3)
-        limit_cpu.append(limits.run("wake", 1, count, 1_000_000, 64)[3] / 1e3)
-    value, bare = statistics.median(late), statistics.median(limit)
-    spent, bare_spent = statistics.median(cpu), statistics.median(limit_cpu)
+        return [quantile(delays, 0.5), quantile(delays, 0.99), p50, p99]
+
+    def measure_cpu() -> list[float]:
+        bare = limits.run("wake", 1, count, 1_000_000, 64)[3]
+        return [_messages(directory, effort)[1], bare]
+
+    value, late99, bare, bare99 = (nanos / 1e3 for nanos in rounds(effort, measure))
+    spent, bare_spent = (nanos / 1e3 for nanos in rounds(effort, measure_cpu))
     idle = _idle_percent(directory, effort)
     return Figure(
         "wake", "newest record seen by a reader asleep on another core, p50", value, "us",
         bare, "C: bare futex wake of another core at the same pace, p50", value / bare,
         "≤ 1.2 × bare futex", value <= 1.2 * bare, {},
-        {"p99_us": statistics.median(late99), "limit_p99_us": statistics.median(limit99)},
+        {"p99_us": late99, "limit_p99_us": bare99},
     ), Figure(
         "cpu_1khz", "processor time of both ends for a 64 B message at 1 kHz", spent, "us",
         bare_spent, "C: one timer wake and one futex wake", spent / bare_spent,
@@ -142,17 +143,18 @@ def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figur
 def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A reader that never sleeps, in another process."""
     count = effort.count(5000)
-    values, bare = [], []
-    for _ in range(effort.rounds):
+
+    def measure() -> list[float]:
         writer = make(directory, SCALAR, MIB)
         with readers(writer.path, 1, "spin") as (child,):
             for _ in range(count):
                 _busy(100_000)
                 writer.append(time.monotonic_ns(), 1.5)
             writer.close()
-            values.append(quantile(_result(child)["late"], 0.5) / 1e3)
-        bare.append(limits.run("spin", max(100, count), 100_000)[0] / 1e3)
-    value, limit = statistics.median(values), statistics.median(bare)
+            late = quantile(_result(child)["late"], 0.5)
+        return [late, limits.run("spin", max(100, count), 100_000)[0]]
+
+    value, limit = (nanos / 1e3 for nanos in rounds(effort, measure))
     return Figure(
         "spin", "the same, seen by a spinning reader in Python, p50", value, "us", limit,
         "C: cache-line hand-off to a spinning process", value / limit, "≤ 2 µs", value <= 2.0,
@@ -168,20 +170,23 @@ def _busy(nanos: int) -> None:
 def _write_costs(writer: StreamWriter, count: int) -> float:
     """The median cost of writing a 51.2 KB block at 2 kHz, in ns."""
     costs = []
-    for number in _paced(count, 0.0005):
+    for _ in _paced(count, 0.0005):
+        first = time.monotonic_ns() - BLOCK_NANOS
         before = time.perf_counter_ns()
-        writer.write_block(number, BLOCK)
+        writer.write_block(first, BLOCK)
         costs.append(time.perf_counter_ns() - before)
     return statistics.median(costs)
 
 
-def _cost_with(directory: Path, sleepers: int, count: int) -> float:
+def _cost_with(directory: Path, sleepers: int, count: int) -> tuple[float, float]:
+    """Medians in ns: of writing a block, and of the delay until a reader has it."""
     writer = make(directory, EEG, 64 * MIB)
     _fill(writer)
-    with readers(writer.path, sleepers, "sleep"):
+    with readers(writer.path, sleepers, "sleep") as children:
         cost = _write_costs(writer, count)
         writer.close()
-    return cost
+        late = [n for child in children for n in _result(child)["late"]]
+    return cost, quantile(late, 0.5) if late else 0.0
 
 
 def _fill(writer: StreamWriter) -> None:
@@ -193,18 +198,21 @@ def _fill(writer: StreamWriter) -> None:
 def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """What the writer pays for eight readers that sleep."""
     count = effort.count(1500)
-    alone, watched, bare, bare_all = [], [], [], []
-    for _ in range(effort.rounds):
-        alone.append(_cost_with(directory, 0, count) / 1e3)
-        watched.append(_cost_with(directory, SLEEPERS, count) / 1e3)
-        bare.append(limits.run("wake", 0, count, 500_000, BLOCK.nbytes)[2] / 1e3)
-        bare_all.append(limits.run("wake", SLEEPERS, count, 500_000, BLOCK.nbytes)[2] / 1e3)
-    value, limit = statistics.median(watched), statistics.median(alone)
+
+    def bare(sleepers: int) -> float:
+        return limits.run("wake", sleepers, count, 500_000, BLOCK.nbytes)[2]
+
+    def measure() -> list[float]:
+        alone, _ = _cost_with(directory, 0, count)
+        watched, late = _cost_with(directory, SLEEPERS, count)
+        return [watched, alone, late, bare(0), bare(SLEEPERS)]
+
+    value, limit, late, bare_alone, bare_all = (n / 1e3 for n in rounds(effort, measure))
     return Figure(
         "sleepers_8", "writing a 51.2 KB block at 2 kHz with 8 sleeping readers, p50", value, "us",
         limit, "the same without a reader", value / limit, "≤ 1.5 × without readers",
         value <= 1.5 * limit, {},
-        {"c_loop_alone_us": statistics.median(bare), "c_loop_8_us": statistics.median(bare_all)},
+        {"readers_delay_us": late, "c_loop_alone_us": bare_alone, "c_loop_8_us": bare_all},
     )  # fmt: skip
 
 
