@@ -109,7 +109,7 @@ def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
         value, limit = in_turn(
             effort,
             lambda: nanos_each(work, count),
-            lambda: limits.copy_nanos(SCALAR_BYTES, size, max(10_000, count)),
+            lambda: limits.copy_nanos(writer.path, SCALAR_BYTES, size, max(10_000, count)),
         )
     _, serialize = _pyarrow_nanos(effort.count(2000))
     return Figure(
@@ -128,7 +128,7 @@ def block_51k(directory: Path, limits: Limits, effort: Effort) -> Figure:
         )
     return Figure(
         "block_51k", "51.2 KB block copied into a 256 MiB ring", value / 1e3, "us", limit / 1e3,
-        "C loop: memcpy of the same bytes to such a region", value / limit,
+        "C loop: memcpy of the same bytes to the same memory", value / limit,
         "≤ 1.3 × memcpy", value <= 1.3 * limit,
     )  # fmt: skip
 
@@ -149,7 +149,7 @@ def _against_memcpy(
     value, limit = in_turn(
         effort,
         lambda: nanos_each(work, count),
-        lambda: limits.copy_nanos(LARGE_BYTES, size, count),
+        lambda: limits.copy_nanos(writer.path, LARGE_BYTES, size, count),
     )
     return value, limit
 
@@ -165,12 +165,12 @@ def frames_8m(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
         filled, filling = in_turn(
             effort,
             lambda: nanos_each(lambda frames: _loan(writer, frames, fill=True), count),
-            lambda: limits.copy_nanos(LARGE_BYTES, IMAGE.nbytes, count),
+            lambda: limits.copy_nanos(writer.path, LARGE_BYTES, IMAGE.nbytes, count),
         )
     return [
         Figure(
             "frame_8m_copy", "8 MiB frame copied into a 256 MiB ring", copied / 1e3, "us",
-            limit / 1e3, "C loop: memcpy of the same bytes to such a region", copied / limit,
+            limit / 1e3, "C loop: memcpy of the same bytes to the same memory", copied / limit,
             "≤ 1.15 × memcpy", copied <= 1.15 * limit,
         ),
         Figure(
