@@ -14,7 +14,13 @@ pub mod queue;
 pub mod rate;
 
 #[cfg(not(loom))]
+pub mod kernels;
+#[cfg(not(loom))]
 pub mod slab;
+#[cfg(not(loom))]
+pub mod stage;
+#[cfg(not(loom))]
+pub mod stages;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

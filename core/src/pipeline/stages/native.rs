@@ -1,0 +1,121 @@
+//! A stage by the address of a C function, such as Numba makes of Python.
+#![allow(unsafe_code, reason = "calls a function that somebody else compiled")]
+
+use std::ffi::c_void;
+
+use crate::error::RingError;
+use crate::pipeline::slab::{BufferSlab, DataType};
+use crate::pipeline::stage::{Context, Flow, Format, Place, Stage, Target, Value, refuse_value};
+
+/// Input, output, samples, channels, numbers from a sample to the next, parameters, state; 0 if all
+/// went well.
+pub type NativeFunction =
+    unsafe extern "C" fn(*const f32, *mut f32, i64, i64, i64, *const f64, *mut f64) -> i32;
+
+/// Calls a function for each packet.
+pub struct Native {
+    function: NativeFunction,
+    parameters: Vec<f64>,
+    state: Vec<f64>,
+    initial: Vec<f64>,
+    place: Place,
+    /// Keeps alive whatever the function lives in.
+    _keep: Box<dyn Send>,
+}
+
+impl std::fmt::Debug for Native {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Native").field("parameters", &self.parameters).finish_non_exhaustive()
+    }
+}
+
+impl Native {
+    /// A stage that calls a function; in place, input and output are the same.
+    ///
+    /// # Safety
+    ///
+    /// The function must stay where it is while `keep` lives, touch nothing beyond the samples, the
+    /// parameters and the state, and be callable from any thread.
+    pub unsafe fn new(
+        address: usize,
+        parameters: Vec<f64>,
+        state: Vec<f64>,
+        in_place: bool,
+        keep: Box<dyn Send>,
+    ) -> Result<Self, RingError> {
+        if address == 0 {
+            return Err(RingError::Invalid("a native stage needs a function; found null".into()));
+        }
+        // SAFETY: the caller's contract.
+        let function = unsafe {
+            std::mem::transmute::<*const c_void, NativeFunction>(address as *const c_void)
+        };
+        let place = if in_place { Place::Same } else { Place::Other };
+        Ok(Self { function, parameters, initial: state.clone(), state, place, _keep: keep })
+    }
+
+    fn call(&mut self, from: *const f32, to: *mut f32, rows: [usize; 3]) -> Result<(), RingError> {
+        let [samples, channels, stride] = rows.map(|number| number as i64);
+        let (parameters, state) = (self.parameters.as_ptr(), self.state.as_mut_ptr());
+        // SAFETY: the contract of `new`; the rows are those of a slab or a target.
+        let code =
+            unsafe { (self.function)(from, to, samples, channels, stride, parameters, state) };
+        if code == 0 {
+            return Ok(());
+        }
+        Err(RingError::Invalid(format!("the native stage returned {code}; 0 is success")))
+    }
+}
+
+impl Stage for Native {
+    fn plan(&mut self, input: Format) -> Result<Format, RingError> {
+        if matches!(input.kind, DataType::Raw) {
+            return Err(crate::pipeline::stage::refuse("a native stage needs floats", input));
+        }
+        Ok(input)
+    }
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn change(&mut self, packet: &mut BufferSlab, _: &mut Context) -> Result<Flow, RingError> {
+        let header = *packet.header();
+        let (stride, at) = (packet.lanes(), packet.samples_mut().as_mut_ptr());
+        self.call(at, at, [header.samples, header.channels, stride])?;
+        Ok(Flow::Next)
+    }
+
+    fn make(
+        &mut self,
+        packet: &BufferSlab,
+        target: &mut Target<'_>,
+        _: &mut Context,
+    ) -> Result<Flow, RingError> {
+        let header = *packet.header();
+        target.check(header.samples)?;
+        if target.stride != packet.lanes() {
+            return Err(RingError::Invalid(format!(
+                "a native stage needs rows of {} numbers for its results; found {}",
+                packet.lanes(),
+                target.stride
+            )));
+        }
+        let (from, to) = (packet.samples().as_ptr(), target.rows.as_mut_ptr());
+        self.call(from, to, [header.samples, header.channels, packet.lanes()])?;
+        Ok(Flow::Next)
+    }
+
+    fn set(&mut self, name: &str, value: &Value) -> Result<(), RingError> {
+        let index: Option<usize> = name.parse().ok().filter(|i| *i < self.parameters.len());
+        match (index, value) {
+            (Some(index), Value::Number(number)) => self.parameters[index] = *number,
+            _ => return Err(refuse_value(name, "the number of a parameter, and a number", value)),
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.state.copy_from_slice(&self.initial);
+    }
+}
