@@ -14,7 +14,15 @@ pub mod queue;
 pub mod rate;
 
 #[cfg(not(loom))]
+pub mod chain;
+#[cfg(not(loom))]
 pub mod kernels;
+#[cfg(not(loom))]
+pub mod meter;
+#[cfg(not(loom))]
+pub mod ring_in;
+#[cfg(not(loom))]
+pub mod ring_out;
 #[cfg(not(loom))]
 pub mod slab;
 #[cfg(not(loom))]

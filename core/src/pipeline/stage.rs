@@ -61,12 +61,13 @@ pub struct Trigger {
 #[derive(Debug)]
 pub struct Context {
     triggers: Vec<Trigger>,
+    counted: usize,
     lost: u64,
 }
 
 impl Default for Context {
     fn default() -> Self {
-        Self { triggers: Vec::with_capacity(MOST_TRIGGERS), lost: 0 }
+        Self { triggers: Vec::with_capacity(MOST_TRIGGERS), counted: 0, lost: 0 }
     }
 }
 
@@ -80,15 +81,17 @@ impl Context {
         }
     }
 
-    /// The triggers since the last call, and how many did not fit.
-    pub fn take(&mut self) -> (std::vec::Drain<'_, Trigger>, u64) {
-        let lost = std::mem::take(&mut self.lost);
-        (self.triggers.drain(..), lost)
+    /// The triggers since the last call.
+    pub fn take(&mut self) -> std::vec::Drain<'_, Trigger> {
+        self.counted = 0;
+        self.triggers.drain(..)
     }
 
-    /// Whether there is any.
-    pub fn has_triggers(&self) -> bool {
-        !self.triggers.is_empty() || self.lost > 0
+    /// How many triggers came since the last call, and how many did not fit.
+    pub fn fresh(&mut self) -> (u64, u64) {
+        let fresh = self.triggers.len() - self.counted;
+        self.counted = self.triggers.len();
+        (fresh as u64, std::mem::take(&mut self.lost))
     }
 }
 
@@ -133,6 +136,11 @@ pub trait Stage: Send {
     /// Where it may write.
     fn place(&self) -> Place {
         Place::Same
+    }
+
+    /// The rows of its results, where those of its packets do not say it.
+    fn fixed_rows(&self) -> Option<usize> {
+        None
     }
 
     /// Works on a packet where it lies.

@@ -42,7 +42,10 @@ macro_rules! lanes {
                 #[inline(always)]
                 unsafe fn $method($($arg: $ty),*) -> $ret {
                     // SAFETY: the trait's contract is the instructions' own.
-                    unsafe { $body }
+                    #[allow(unused_unsafe, reason = "arrays need none")]
+                    unsafe {
+                        $body
+                    }
                 }
             )*
         }

@@ -37,6 +37,10 @@ impl Stage for Fft {
         Place::Other
     }
 
+    fn fixed_rows(&self) -> Option<usize> {
+        Some(self.rows())
+    }
+
     fn make(
         &mut self,
         packet: &BufferSlab,

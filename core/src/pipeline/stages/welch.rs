@@ -158,6 +158,10 @@ impl Stage for Welch {
         Place::Other
     }
 
+    fn fixed_rows(&self) -> Option<usize> {
+        Some(self.rows())
+    }
+
     fn make(
         &mut self,
         packet: &BufferSlab,
