@@ -78,6 +78,9 @@ pub struct Failure {
     pub error: RingError,
 }
 
+/// What is left of a packet, and whether it goes on.
+type Worked = (Option<Held>, Result<Flow, RingError>);
+
 /// A stage with its name and what becomes of its failures.
 pub struct Link {
     name: String,
@@ -131,34 +134,48 @@ impl Link {
         })
     }
 
-    fn in_place(&mut self, held: Held, context: &mut Context) -> (Held, Result<Flow, RingError>) {
-        let mut packet = match held.thawed() {
-            Held::Owned(packet) => packet,
-            Held::Shared(shared) => {
-                let copied = self.spare().and_then(|mut packet| {
-                    packet.copy_from(&shared)?;
-                    Ok(packet)
-                });
-                match copied {
-                    Ok(packet) => packet,
-                    Err(error) => return (Held::Shared(shared), Err(error)),
-                }
-            }
+    /// The packet, or a copy of it where others read it, to be written.
+    fn owned(&self, held: Held) -> Result<Packet<BufferSlab>, (Held, RingError)> {
+        let shared = match held.thawed() {
+            Held::Owned(packet) => return Ok(packet),
+            Held::Shared(shared) => shared,
+        };
+        let copied = self.spare().and_then(|mut packet| {
+            packet.copy_from(&shared)?;
+            Ok(packet)
+        });
+        copied.map_err(|error| (Held::Shared(shared), error))
+    }
+
+    fn in_place(&mut self, held: Held, context: &mut Context) -> Worked {
+        let mut packet = match self.owned(held) {
+            Ok(packet) => packet,
+            Err((held, error)) => return (Some(held), Err(error)),
         };
         let stage = &mut self.stage;
         let flow = guarded(|| stage.change(&mut packet, context));
-        (Held::Owned(packet), flow)
+        (Some(Held::Owned(packet)), flow)
     }
 
-    fn elsewhere(&mut self, held: Held, context: &mut Context) -> (Held, Result<Flow, RingError>) {
+    fn lent(&mut self, held: Held, context: &mut Context) -> Worked {
+        if self.stage.place() == Place::Lent {
+            return self.stage.lend(held, context);
+        }
+        match self.owned(held) {
+            Ok(packet) => self.stage.lend(Held::Owned(packet), context),
+            Err((held, error)) => (Some(held), Err(error)),
+        }
+    }
+
+    fn elsewhere(&mut self, held: Held, context: &mut Context) -> Worked {
         let mut spare = match self.spare() {
             Ok(spare) => spare,
-            Err(error) => return (held, Err(error)),
+            Err(error) => return (Some(held), Err(error)),
         };
         let made = self.make_into(held.slab(), &mut spare, context);
         match made {
-            Ok(flow) => (Held::Owned(spare), Ok(flow)),
-            Err(error) => (held, Err(error)),
+            Ok(flow) => (Some(Held::Owned(spare)), Ok(flow)),
+            Err(error) => (Some(held), Err(error)),
         }
     }
 
@@ -179,12 +196,13 @@ impl Link {
         Ok(flow)
     }
 
-    fn work(&mut self, held: Held, context: &mut Context) -> (Held, Result<Flow, RingError>) {
+    fn work(&mut self, held: Held, context: &mut Context) -> Worked {
         let shared = matches!(&held, Held::Shared(packet) if !packet.is_mutable());
         match self.stage.place() {
             Place::Same => self.in_place(held, context),
             Place::Any if !shared => self.in_place(held, context),
             Place::Any | Place::Other => self.elsewhere(held, context),
+            Place::Lent | Place::LentToWrite => self.lent(held, context),
         }
     }
 
@@ -203,13 +221,18 @@ impl Link {
     }
 
     /// Counts a failure and does what the policy says; the chain ends if the error comes back.
-    fn fail(&mut self, held: Held, error: RingError, now: i64) -> Result<Option<Held>, RingError> {
+    fn fail(
+        &mut self,
+        held: Option<Held>,
+        error: RingError,
+        now: i64,
+    ) -> Result<Option<Held>, RingError> {
         self.meter.errors.bump();
         *self.meter.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
         match self.on_error {
-            OnError::Bypass if self.same_form => {
+            OnError::Bypass if self.same_form && held.is_some() => {
                 self.meter.bypassed.bump();
-                return Ok(Some(held));
+                return Ok(held);
             }
             OnError::Bypass => {}
             OnError::Stop => {
@@ -242,6 +265,7 @@ pub struct Chain {
     ring: Option<RingOut>,
     context: Context,
     published: Arc<Meter>,
+    most_samples: usize,
 }
 
 impl Chain {
@@ -261,17 +285,30 @@ impl Chain {
             }
             kept.push(link);
         }
-        let mut format = input;
+        let (mut format, mut most_samples) = (input, input.samples);
         for link in &mut kept {
             let found = link.stage.plan(format).map_err(|error| named(&link.name, &error))?;
             link.same_form = found == format;
             format = found;
+            most_samples = most_samples.max(found.samples);
         }
-        let mut chain = Self { links: kept, ring, ..Self::default() };
+        let mut chain = Self { links: kept, ring, most_samples, ..Self::default() };
         if let Some(ring) = &mut chain.ring {
             ring.plan(format)?;
         }
         Ok((chain, format))
+    }
+
+    /// The rows of its largest packet.
+    pub fn most_samples(&self) -> usize {
+        self.most_samples
+    }
+
+    /// Gives all stages that have none a pool for results that need another packet.
+    pub fn set_pool(&mut self, pool: &MemoryPool) {
+        for link in &mut self.links {
+            link.pool.get_or_insert_with(|| pool.clone());
+        }
     }
 
     /// Names and counts of the stages.
@@ -319,26 +356,27 @@ impl Chain {
                 return self.last_into_ring(held, before);
             }
             let (worked, flow) = link.work(held, &mut self.context);
-            held = match flow {
-                Ok(Flow::Next) => worked,
-                Ok(Flow::Nothing) => {
+            let left = match flow {
+                Ok(flow) => {
                     link.finish(&mut before, &mut self.context);
-                    return Ok(None);
+                    worked.filter(|_| flow == Flow::Next)
                 }
-                Err(error) => match link.fail(worked, error, before) {
-                    Ok(Some(held)) => held,
-                    Ok(None) => return Ok(None),
-                    Err(error) => return Err(Failure { stage: link.name.clone(), error }),
-                },
+                Err(error) => link
+                    .fail(worked, error, before)
+                    .map_err(|error| Failure { stage: link.name.clone(), error })?,
             };
-            link.finish(&mut before, &mut self.context);
+            match left {
+                Some(left) => held = left,
+                None => return Ok(None),
+            }
         }
         self.publish(&held, before)?;
         Ok(Some(held))
     }
 
     fn writes_in_place(&self) -> bool {
-        let elsewhere = self.links.last().is_some_and(|link| link.stage.place() != Place::Same);
+        let place = self.links.last().map(|link| link.stage.place());
+        let elsewhere = matches!(place, Some(Place::Other | Place::Any));
         elsewhere && self.ring.as_ref().is_some_and(RingOut::is_direct)
     }
 
@@ -355,7 +393,7 @@ impl Chain {
                 link.finish(&mut before, &mut self.context);
                 Ok(None)
             }
-            Err(error) => match link.fail(held, error, before) {
+            Err(error) => match link.fail(Some(held), error, before) {
                 Ok(Some(held)) => self.publish(&held, before).map(|()| None),
                 Ok(None) => Ok(None),
                 Err(error) => Err(Failure { stage: link.name.clone(), error }),

@@ -26,6 +26,8 @@ pub mod ring_out;
 #[cfg(not(loom))]
 pub mod slab;
 #[cfg(not(loom))]
+pub mod spec;
+#[cfg(not(loom))]
 pub mod stage;
 #[cfg(not(loom))]
 pub mod stages;

@@ -1,6 +1,7 @@
 //! What a stage is: something that takes packets of one form and makes packets of another.
 
 use super::Rate;
+use super::chain::Held;
 use super::slab::{BufferSlab, DataType, Header};
 use crate::error::RingError;
 
@@ -38,6 +39,10 @@ pub enum Place {
     Other,
     /// Either.
     Any,
+    /// Nowhere; it is lent the packet to read.
+    Lent,
+    /// It is lent the packet to write.
+    LentToWrite,
 }
 
 /// A crossing of a threshold.
@@ -162,6 +167,16 @@ pub trait Stage: Send {
     ) -> Result<Flow, RingError> {
         let _ = (packet, target, context);
         Err(RingError::Invalid("this stage works where its packet lies".into()))
+    }
+
+    /// Works on a packet that it is lent; keeps it, or what others may still write, at its own cost.
+    fn lend(
+        &mut self,
+        held: Held,
+        context: &mut Context,
+    ) -> (Option<Held>, Result<Flow, RingError>) {
+        let _ = context;
+        (Some(held), Err(RingError::Invalid("this stage is lent no packets".into())))
     }
 
     /// Changes a parameter while it runs.

@@ -10,6 +10,7 @@ mod exhaustion;
 mod export;
 mod loan;
 mod mapping;
+mod pipeline;
 mod reader;
 mod rhai;
 mod schema;
@@ -35,6 +36,7 @@ fn is_owned(path: PathBuf) -> PyResult<bool> {
 fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     rhai::register(module)?;
+    pipeline::register(module)?;
     module.add_class::<schema::PySchema>()?;
     module.add_class::<writer::PyRingWriter>()?;
     module.add_class::<reader::PyRingReader>()?;

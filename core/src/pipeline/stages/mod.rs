@@ -13,7 +13,7 @@ mod welch;
 
 pub use decimate::Decimate;
 pub use envelope::Envelope;
-pub use filter::Filter;
+pub use filter::{Filter, sections_of};
 pub use native::{Native, NativeFunction};
 pub use pass::Pass;
 pub use reference::Reference;
