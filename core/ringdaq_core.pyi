@@ -1,6 +1,6 @@
-"""The Rust core of ringdaq: rings in shared memory, Arrow messages in them, and Rhai scripts.
+"""The Rust core of ringdaq: rings in shared memory, Arrow messages in them, Rhai scripts, pipelines.
 
-Only `ringdaq.streams` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter
+Only `ringdaq.streams`, `ringdaq.pipeline` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter
 for less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
 nanoseconds since the epoch) and a count of bytes are plain ints.
 """
@@ -34,6 +34,12 @@ __all__ = [
     "is_owned",
     "run_rhai",
     "rhai_facts",
+    "Pool",
+    "Packet",
+    "Chain",
+    "Pipeline",
+    "instruction_sets",
+    "stage_kinds",
 ]
 
 LAYOUT_VERSION: int
@@ -359,3 +365,213 @@ class Watch:
 
     def disarm(self) -> None:
         """Ask no longer, and forget what was told."""
+
+    ) -> tuple[int, int, int, int, int | None, int | None, bool, bool, int]:
+        """Next, oldest, rows, used bytes, first and last time, closed, alive, capacity."""
+
+def instruction_sets() -> list[str]:
+    """Names of what kernels can run on here, the best first: `avx512`, `avx2`, `neon`, `plain`."""
+
+def stage_kinds() -> list[tuple[str, list[str]]]:
+    """The core's kinds of stages with their parameters; those with `=` may be left out.
+
+    Beside them there are `native` (`address` of a C function, `parameters`, `state`, `in_place`,
+    `keep`) and `python` (`call`, `in_place`).
+    """
+
+@final
+class Pool:
+    """Lends packets of 32-bit numbers; makes all of them at once, and none later."""
+
+    def __new__(cls, channels: int = 32, samples: int = 400, packets: int = 8) -> Self: ...
+    def try_acquire(self) -> Packet | None: ...
+    def acquire(self, timeout_secs: float) -> Packet | None:
+        """Wait for a packet to come back; None after the timeout."""
+
+    def statistics(self) -> tuple[int, int, int, int, int]:
+        """Packets, lent now, the most lent at once, lent ever, times that none was free."""
+
+@final
+class Packet:
+    """Samples `[sample][channel]` in a pool's memory; NumPy sees them without a copy.
+
+    Its buffer is float32, or int32 where its kind is `raw`; writable until it is frozen. It goes
+    back to its pool with its last owner and its last view.
+    """
+
+    @property
+    def header(self) -> tuple[str, int, int, int, int, tuple[int, int], int]:
+        """Kind, channels, samples, time of sample 0 of its stretch, where it begins there, rate as
+        samples and seconds, frame id."""
+
+    def set_header(
+        self,
+        kind: str,
+        channels: int,
+        samples: int,
+        origin_nanos: int,
+        first_sample: int,
+        rate: tuple[int, int],
+        frame_id: int,
+    ) -> None: ...
+    def sample_timestamp(self, sample: int) -> int:
+        """Nanoseconds since the epoch, exact, rounded down."""
+
+    @property
+    def is_mutable(self) -> bool: ...
+    def freeze(self) -> None:
+        """Give up writing, so that it can be shared; `BufferError` while a view may write."""
+
+    def share(self) -> Packet:
+        """One more reader of a frozen packet."""
+
+    def release(self) -> None:
+        """Give it back now; views that are open keep a frozen one alive."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
+class Chain:
+    """Stages one after the other, run by whoever calls; named `<kind><place>`.
+
+    A stage is its kind and its parameters. `to_voltage` before `sos` becomes one with it.
+    """
+
+    def __new__(
+        cls,
+        channels: int,
+        samples: int,
+        rate: tuple[int, int],
+        stages: Sequence[tuple[str, dict[str, object]]],
+        *,
+        kind: str = "raw",
+        isa: str | None = None,
+        packets: int = 8,
+        on_error: str = "stop",
+        ring: tuple[str | os.PathLike[str], Schema, int] | None = None,
+    ) -> Self:
+        """For packets of at most so many samples; `ring` is path, schema and capacity of a new ring
+        that every result is published in."""
+
+    @property
+    def isa(self) -> str:
+        """What its kernels run on."""
+
+    @property
+    def output(self) -> tuple[str, int, int, tuple[int, int]]:
+        """Kind, channels, rows and rate of what comes out."""
+
+    def run(
+        self,
+        block: Buffer | Packet,
+        origin_nanos: int = 0,
+        first_sample: int = 0,
+        frame_id: int = 0,
+    ) -> Packet | None:
+        """Take a block `[samples, channels]`, or a packet, through; None if nothing is left of it."""
+
+    def time(self, block: Buffer, rounds: int) -> list[int]:
+        """How long each of so many runs took, in nanoseconds, without the copy into the packet."""
+
+    def triggers(self) -> list[tuple[int, int, int, int, float, bool]]:
+        """Since the last call: time, frame id, sample, channel, value, whether it rose."""
+
+    def set(self, stage: str, name: str, value: object) -> None: ...
+    def reset(self) -> None: ...
+    def statistics(self) -> list[tuple[str, list[int], list[int], str]]:
+        """As of `Pipeline.statistics`, for stages."""
+
+    def pool_statistics(self) -> tuple[int, int, int, int, int]: ...
+    def close(self) -> None:
+        """End its ring."""
+
+@final
+class Pipeline:
+    """A graph of stages, and the threads that run it without the interpreter."""
+
+    def __new__(cls, isa: str | None = None) -> Self: ...
+    @property
+    def isa(self) -> str: ...
+    def feed(
+        self, name: str, kind: str, channels: int, samples: int, rate: tuple[int, int]
+    ) -> None:
+        """A source that `write` fills."""
+
+    def ring_source(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        samples: int,
+        rate: tuple[int, int],
+        from_oldest: bool = False,
+    ) -> None:
+        """A source of int32 (raw) or float32 (volts) records, in packets of at most so many samples."""
+
+    def stage(
+        self, name: str, kind: str, parameters: dict[str, object], on_error: str = "stop"
+    ) -> None:
+        """`on_error` is `bypass`, `stop` or `restart`."""
+
+    def ring_sink(
+        self, name: str, path: str | os.PathLike[str], schema: Schema, capacity_bytes: int
+    ) -> None: ...
+    def tap(self, name: str) -> None:
+        """A sink that `read_tap` empties."""
+
+    def connect(
+        self,
+        source: str,
+        target: str,
+        capacity: int = 8,
+        policy: str = "block",
+        own_thread: bool = False,
+    ) -> None:
+        """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, where the edge is a queue."""
+
+    def start(self, cores: Sequence[int] = [], priority: int = 0) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def drain(self, timeout_secs: float) -> bool:
+        """End the sources, then the rest once all is through; False if that takes longer."""
+
+    def stop(self, timeout_secs: float) -> bool: ...
+    def set(self, stage: str, name: str, value: object, timeout_secs: float = 5.0) -> None:
+        """Change a parameter between two packets."""
+
+    def write(
+        self,
+        feed: str,
+        block: Buffer,
+        origin_nanos: int = 0,
+        first_sample: int = 0,
+        frame_id: int = 0,
+        timeout_secs: float = 5.0,
+    ) -> None:
+        """Hand in a block; `TimeoutError` if there is no room in time, `ClosedError` after the end."""
+
+    def read_tap(
+        self, tap: str, timeout_secs: float
+    ) -> Packet | tuple[int, int, int, int, float, bool] | None:
+        """The next packet or trigger, None after the timeout; `EndOfStreamError` after the end."""
+
+    def statistics(
+        self,
+    ) -> tuple[
+        list[tuple[str, list[int], list[int], str]],
+        list[tuple[str, list[int]]],
+        list[tuple[str, list[int]]],
+        list[tuple[str, str, list[int], list[int], str]],
+    ]:
+        """Stages and rings, queues, pools, branches, each with its name.
+
+        - stages: packets, errors, bypassed, dropped, restarts, triggers, lost triggers; p50, p99,
+          longest and sum of the durations in ns; the last error
+        - queues: capacity, waiting, sent, received, dropped oldest, dropped newest, refused, waits
+        - pools: as `Pool.statistics`
+        - branches: state; packets, monotonic time of the last sign of life, lost records, lost rows,
+          times without a packet; p50, p99, longest and sum of the latency in ns; why it ended
+        """
+
+    def histogram(self, name: str) -> list[tuple[int, int]]:
+        """Of a branch's latency or a stage's duration: least ns of a bucket, and how many."""

@@ -7,6 +7,7 @@ use super::meter::Meter;
 use super::ring_out::RingOut;
 use super::slab::BufferSlab;
 use super::stage::{Context, Flow, Format, Place, Stage, Target, Trigger, Value};
+use super::stages::Pass;
 use super::{MemoryPool, Packet, SharedPacket};
 use crate::error::RingError;
 use crate::region::clock_nanos;
@@ -89,6 +90,8 @@ pub struct Link {
     meter: Arc<Meter>,
     /// For results that need another packet.
     pool: Option<MemoryPool>,
+    /// Rings that also get its results.
+    taps: Vec<(RingOut, Arc<Meter>)>,
     same_form: bool,
     rest_until: i64,
     rest: i64,
@@ -114,10 +117,30 @@ impl Link {
             on_error,
             meter: Arc::default(),
             pool,
+            taps: Vec::new(),
             same_form: true,
             rest_until: i64::MIN,
             rest: FIRST_REST_NANOS,
         }
+    }
+
+    /// A link that gives packets on as they are, so that rings can be tapped to it.
+    pub fn passing(name: &str) -> Self {
+        Self::new(name, Box::new(Pass), OnError::Stop, None)
+    }
+
+    /// Publishes its results in a ring too, whatever follows; returns the counts of that.
+    pub fn tap(&mut self, ring: RingOut) -> Arc<Meter> {
+        let meter = Arc::<Meter>::default();
+        self.taps.push((ring, Arc::clone(&meter)));
+        meter
+    }
+
+    fn publish(&mut self, held: &Held, before: &mut i64) -> Result<(), RingError> {
+        for (ring, meter) in &mut self.taps {
+            publish(ring, meter, held, before)?;
+        }
+        Ok(())
     }
 
     /// Its name and its counts.
@@ -280,7 +303,8 @@ impl Chain {
         let mut kept: Vec<Link> = Vec::with_capacity(links.len());
         for mut link in links {
             let scale = kept.last().and_then(|before| before.stage.scale());
-            if scale.is_some_and(|scale| link.stage.absorb(scale)) {
+            let untapped = kept.last().is_some_and(|before| before.taps.is_empty());
+            if scale.is_some_and(|scale| untapped && link.stage.absorb(scale)) {
                 kept.pop();
             }
             kept.push(link);
@@ -289,6 +313,9 @@ impl Chain {
         for link in &mut kept {
             let found = link.stage.plan(format).map_err(|error| named(&link.name, &error))?;
             link.same_form = found == format;
+            for (ring, _) in &mut link.taps {
+                ring.plan(found)?;
+            }
             format = found;
             most_samples = most_samples.max(found.samples);
         }
@@ -297,6 +324,14 @@ impl Chain {
             ring.plan(format)?;
         }
         Ok((chain, format))
+    }
+
+    /// Lets the last stage write its only ring itself, as nobody else wants its packets.
+    pub fn end_in_ring(&mut self) {
+        let last = self.links.last_mut().filter(|link| self.ring.is_none() && link.taps.len() == 1);
+        if let Some((ring, meter)) = last.and_then(|link| link.taps.pop()) {
+            (self.ring, self.published) = (Some(ring), meter);
+        }
     }
 
     /// The rows of its largest packet.
@@ -365,10 +400,12 @@ impl Chain {
                     .fail(worked, error, before)
                     .map_err(|error| Failure { stage: link.name.clone(), error })?,
             };
-            match left {
-                Some(left) => held = left,
-                None => return Ok(None),
-            }
+            let Some(left) = left else {
+                return Ok(None);
+            };
+            link.publish(&left, &mut before)
+                .map_err(|error| Failure { stage: link.name.clone(), error })?;
+            held = left;
         }
         self.publish(&held, before)?;
         Ok(Some(held))
@@ -377,7 +414,8 @@ impl Chain {
     fn writes_in_place(&self) -> bool {
         let place = self.links.last().map(|link| link.stage.place());
         let elsewhere = matches!(place, Some(Place::Other | Place::Any));
-        elsewhere && self.ring.as_ref().is_some_and(RingOut::is_direct)
+        let alone = self.links.last().is_some_and(|link| link.taps.is_empty());
+        elsewhere && alone && self.ring.as_ref().is_some_and(RingOut::is_direct)
     }
 
     /// Lets the last stage write its results where they are published.
@@ -405,21 +443,34 @@ impl Chain {
         let Some(ring) = &mut self.ring else {
             return Ok(());
         };
-        match ring.publish(held.slab()) {
-            Ok(_) => self.published.packets.bump(),
-            Err(error) => {
-                self.published.errors.bump();
-                return Err(Failure { stage: "ring".into(), error });
-            }
-        }
-        self.published.duration.record((clock_nanos() - before).unsigned_abs());
-        Ok(())
+        publish(ring, &self.published, held, &mut { before })
+            .map_err(|error| Failure { stage: "ring".into(), error })
     }
 
     /// Ends its ring, if it has one.
     pub fn close(&mut self) {
         self.ring.iter_mut().for_each(RingOut::close);
+        for link in &mut self.links {
+            link.taps.iter_mut().for_each(|(ring, _)| ring.close());
+        }
     }
+}
+
+fn publish(
+    ring: &mut RingOut,
+    meter: &Meter,
+    held: &Held,
+    before: &mut i64,
+) -> Result<(), RingError> {
+    meter.packets.bump();
+    if let Err(error) = ring.publish(held.slab()) {
+        meter.errors.bump();
+        return Err(error);
+    }
+    let now = clock_nanos();
+    meter.duration.record((now - *before).unsigned_abs());
+    *before = now;
+    Ok(())
 }
 
 fn named(stage: &str, error: &RingError) -> RingError {

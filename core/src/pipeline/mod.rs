@@ -14,15 +14,25 @@ pub mod queue;
 pub mod rate;
 
 #[cfg(not(loom))]
+pub mod branch;
+#[cfg(not(loom))]
 pub mod chain;
+#[cfg(not(loom))]
+pub mod data;
+#[cfg(not(loom))]
+pub mod graph;
 #[cfg(not(loom))]
 pub mod kernels;
 #[cfg(not(loom))]
 pub mod meter;
 #[cfg(not(loom))]
+pub mod place;
+#[cfg(not(loom))]
 pub mod ring_in;
 #[cfg(not(loom))]
 pub mod ring_out;
+#[cfg(not(loom))]
+pub mod runtime;
 #[cfg(not(loom))]
 pub mod slab;
 #[cfg(not(loom))]
@@ -35,6 +45,8 @@ pub mod stages;
 #[cfg(all(test, loom))]
 mod loom_tests;
 
+#[cfg(not(loom))]
+pub use data::PipelineData;
 pub use packet::{Packet, SharedPacket};
 pub use pool::{Pool, PoolStatistics};
 pub use queue::{Input, Output, Policy, QueueStatistics, Received, SendError, StageQueue};

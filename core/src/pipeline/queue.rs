@@ -232,6 +232,11 @@ impl<T> QueueOutput<T> {
         QueueGauge(Arc::clone(&self.shared))
     }
 
+    /// What happens when it is full.
+    pub fn policy(&self) -> Policy {
+        self.shared.policy
+    }
+
     fn settle(&mut self, value: T, deadline: Instant) -> Result<(), SendError<T>> {
         let counters = &self.shared.counters;
         match self.shared.policy {

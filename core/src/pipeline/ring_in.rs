@@ -9,6 +9,7 @@ use super::stage::Format;
 use crate::arrow::{ColumnKind, Primitive, Schema, Template};
 use crate::error::RingError;
 use crate::reader::Located;
+use crate::region::clock_nanos;
 use crate::ring::RingReader;
 
 /// Off by less than this, a record's time goes on where the last one's ended.
@@ -135,6 +136,7 @@ impl RingIn {
             first_sample: self.first_sample,
             rate: self.format.rate,
             frame_id: self.packets,
+            entered_nanos: clock_nanos(),
         })?;
         let row = self.format.channels * 4;
         let bytes = &self.reader.payload(&located)[at + done * row..][..count * row];

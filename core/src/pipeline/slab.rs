@@ -97,6 +97,8 @@ pub struct Header {
     pub rate: Rate,
     /// Counts the packets of a source.
     pub frame_id: u64,
+    /// The monotonic clock when it came in, for latencies; 0 if nobody has looked.
+    pub entered_nanos: i64,
 }
 
 impl Header {
@@ -143,6 +145,7 @@ impl BufferSlab {
             first_sample: 0,
             rate,
             frame_id: 0,
+            entered_nanos: 0,
         };
         Self { lines, shape, header }
     }

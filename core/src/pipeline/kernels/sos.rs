@@ -10,7 +10,7 @@ const TOGETHER: usize = 5;
 /// Smaller than this, a state is silence; numbers near the smallest double are slow.
 const SILENCE: f64 = 1e-200;
 /// The same for floats.
-const SILENCE_F32: f64 = 1e-30;
+const SILENCE_F32: f32 = 1e-30;
 
 /// One section as `scipy.signal` writes it: b0, b1, b2, a0, a1, a2.
 pub type Section = [f64; 6];
@@ -29,6 +29,20 @@ pub enum Precision {
 struct Step {
     b: [f64; 3],
     a: [f64; 2],
+}
+
+/// Silences what is next to nothing; whether all numbers are finite.
+macro_rules! calm {
+    ($state:expr, $silence:expr) => {{
+        let mut sane = true;
+        for value in $state.iter_mut() {
+            sane &= value.is_finite();
+            if value.abs() < $silence {
+                *value = 0.0;
+            }
+        }
+        sane
+    }};
 }
 
 /// Where the samples are.
@@ -238,8 +252,8 @@ impl Cascade {
 
     fn settle(&mut self) -> Result<(), RingError> {
         let sane = match &mut self.state {
-            State::F32(state) => calm(state, SILENCE_F32 as f32),
-            State::F64(state) => calm(state, SILENCE),
+            State::F32(state) => calm!(state, SILENCE_F32),
+            State::F64(state) => calm!(state, SILENCE),
         };
         if sane {
             return Ok(());
@@ -249,22 +263,6 @@ impl Cascade {
             "a filter needs finite numbers; it met others, and began anew".into(),
         ))
     }
-}
-
-/// Silences what is next to nothing; whether all numbers are finite.
-fn calm<T: Copy + PartialOrd + Default + std::ops::Sub<Output = T> + std::ops::Neg<Output = T>>(
-    state: &mut [T],
-    silence: T,
-) -> bool {
-    let mut sane = true;
-    for value in state {
-        // A number minus itself is 0 unless it is infinite or none.
-        sane &= *value - *value == T::default();
-        if *value < silence && *value > -silence {
-            *value = T::default();
-        }
-    }
-    sane
 }
 
 enum StateAt {

@@ -45,7 +45,7 @@ impl Work for Convert<'_> {
 impl Stage for ToVoltage {
     fn plan(&mut self, input: Format) -> Result<Format, RingError> {
         if input.kind != DataType::Raw {
-            return Err(refuse("only raw counts become volts", input));
+            return Err(refuse("volts are made of raw counts", input));
         }
         Ok(Format { kind: DataType::Voltage, ..input })
     }

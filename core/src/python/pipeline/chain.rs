@@ -226,7 +226,17 @@ impl PyChain {
     ) -> Result<Header, RingError> {
         let Format { kind, channels, rate, .. } = self.input;
         let samples = bytes / (4 * channels);
-        Ok(Header { kind, channels, samples, origin_nanos, first_sample, rate, frame_id })
+        let entered_nanos = 0;
+        Ok(Header {
+            kind,
+            channels,
+            samples,
+            origin_nanos,
+            first_sample,
+            rate,
+            frame_id,
+            entered_nanos,
+        })
     }
 
     fn filled(&self, bytes: &[u8], header: Header) -> Result<Held, RingError> {

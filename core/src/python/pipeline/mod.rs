@@ -3,6 +3,7 @@
 mod callable;
 mod chain;
 mod packet;
+mod runtime;
 mod values;
 
 use pyo3::prelude::*;
@@ -25,6 +26,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<packet::PyPool>()?;
     module.add_class::<packet::PyPacket>()?;
     module.add_class::<chain::PyChain>()?;
+    module.add_class::<runtime::PyPipeline>()?;
     module.add_function(wrap_pyfunction!(instruction_sets, module)?)?;
     module.add_function(wrap_pyfunction!(stage_kinds, module)?)
 }

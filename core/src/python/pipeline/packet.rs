@@ -76,6 +76,9 @@ struct Inner {
 #[pyclass(name = "Packet", module = "ringdaq_core", frozen)]
 pub struct PyPacket(Mutex<Inner>);
 
+/// Kind, channels, samples, origin, first sample, rate, frame id.
+type Told = (&'static str, usize, usize, i64, u64, (u64, u64), u64);
+
 /// Shape and strides of a view, as long as it lasts.
 struct Extent {
     shape: [ffi::Py_ssize_t; 2],
@@ -124,7 +127,7 @@ impl PyPacket {
 impl PyPacket {
     /// Kind, channels, samples, origin, first sample, rate and frame id.
     #[getter]
-    fn header(&self) -> PyResult<(&'static str, usize, usize, i64, u64, (u64, u64), u64)> {
+    fn header(&self) -> PyResult<Told> {
         self.with(|slab| {
             let h = slab.header();
             let rate = (h.rate.samples(), h.rate.seconds());
@@ -160,6 +163,7 @@ impl PyPacket {
                 first_sample,
                 rate,
                 frame_id,
+                entered_nanos: 0,
             })?),
             Held::Shared(_) => Err(InvalidError::new_err("a frozen packet cannot be written")),
         }
