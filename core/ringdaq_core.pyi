@@ -1,4 +1,4 @@
-"""The Rust core of ringdaq: rings in shared memory, Arrow messages in them, Rhai scripts, pipelines.
+"""The Rust core of ringdaq: rings, Arrow messages in them, Rhai scripts and pipelines.
 
 Only `ringdaq.streams`, `ringdaq.pipeline` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter
 for less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
@@ -428,9 +428,6 @@ class Packet:
     def release(self) -> None:
         """Give it back now; views that are open keep a frozen one alive."""
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
-
 @final
 class Chain:
     """Stages one after the other, run by whoever calls; named `<kind><place>`.
@@ -469,7 +466,7 @@ class Chain:
         first_sample: int = 0,
         frame_id: int = 0,
     ) -> Packet | None:
-        """Take a block `[samples, channels]`, or a packet, through; None if nothing is left of it."""
+        """Take a block `[samples, channels]`, or a packet, through; None if nothing is left."""
 
     def time(self, block: Buffer, rounds: int) -> list[int]:
         """How long each of so many runs took, in nanoseconds, without the copy into the packet."""
@@ -506,7 +503,7 @@ class Pipeline:
         rate: tuple[int, int],
         from_oldest: bool = False,
     ) -> None:
-        """A source of int32 (raw) or float32 (volts) records, in packets of at most so many samples."""
+        """A source of int32 (raw) or float32 (volts) records; packets have so many samples."""
 
     def stage(
         self, name: str, kind: str, parameters: dict[str, object], on_error: str = "stop"
@@ -529,7 +526,7 @@ class Pipeline:
     ) -> None:
         """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, where the edge is a queue."""
 
-    def start(self, cores: Sequence[int] = [], priority: int = 0) -> None: ...
+    def start(self, cores: Sequence[int] = ..., priority: int = 0) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def drain(self, timeout_secs: float) -> bool:
@@ -548,12 +545,12 @@ class Pipeline:
         frame_id: int = 0,
         timeout_secs: float = 5.0,
     ) -> None:
-        """Hand in a block; `TimeoutError` if there is no room in time, `ClosedError` after the end."""
+        """Hand in a block; `TimeoutError` without room in time, `ClosedError` after the end."""
 
     def read_tap(
         self, tap: str, timeout_secs: float
     ) -> Packet | tuple[int, int, int, int, float, bool] | None:
-        """The next packet or trigger, None after the timeout; `EndOfStreamError` after the end."""
+        """The next packet or trigger, None if none came; `EndOfStreamError` after the end."""
 
     def statistics(
         self,
@@ -569,8 +566,8 @@ class Pipeline:
           longest and sum of the durations in ns; the last error
         - queues: capacity, waiting, sent, received, dropped oldest, dropped newest, refused, waits
         - pools: as `Pool.statistics`
-        - branches: state; packets, monotonic time of the last sign of life, lost records, lost rows,
-          times without a packet; p50, p99, longest and sum of the latency in ns; why it ended
+        - branches: state; packets, monotonic time of the last sign of life, lost records, lost
+          rows, times without a packet; p50, p99, longest and sum of the latency in ns; why it ended
         """
 
     def histogram(self, name: str) -> list[tuple[int, int]]:

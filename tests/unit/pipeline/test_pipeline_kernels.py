@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_packet_boundaries_do_not_show(cuts: list[int], isa: str) -> None:
     made = chain(5, 1_000, *stages, isa=isa)
     edges = [0, *sorted(set(cuts)), 1_000]
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         packet = made.run(raw[start:end], first_sample=start)
         if packet is not None:
             found.append(np.asarray(packet).copy())

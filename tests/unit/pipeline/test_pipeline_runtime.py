@@ -283,9 +283,13 @@ def test_triggers_follow_their_packet() -> None:
 def test_what_is_no_graph_is_refused() -> None:
     def refused(said: str, build: Callable[[core.Pipeline], Any]) -> None:
         pipeline = fed(("a", "pass", {}), ("b", "pass", {}))
-        with pytest.raises(core.InvalidError, match=said):
+
+        def start() -> None:
             build(pipeline)
             pipeline.start()
+
+        with pytest.raises(core.InvalidError, match=said):
+            start()
 
     def loop(pipeline: core.Pipeline) -> None:
         pipeline.connect("b", "a")
