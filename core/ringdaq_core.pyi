@@ -1,8 +1,8 @@
 """The Rust core of ringdaq: rings, Arrow messages in them, Rhai scripts and pipelines.
 
-Only `ringdaq.streams`, `ringdaq.pipeline` and `ringdaq.scripts.rhai` use it. Functions of rings hold the interpreter
-for less than 20 µs; waits and copies above 64 KiB let it go. A sequence number, a time (int64
-nanoseconds since the epoch) and a count of bytes are plain ints.
+Only `ringdaq.streams`, `ringdaq.pipeline` and `ringdaq.scripts.rhai` use it. Functions of rings
+hold the interpreter for less than 20 µs; waits and copies above 64 KiB let it go. A sequence
+number, a time (int64 nanoseconds since the epoch) and a count of bytes are plain ints.
 """
 
 import os
@@ -366,9 +366,6 @@ class Watch:
     def disarm(self) -> None:
         """Ask no longer, and forget what was told."""
 
-    ) -> tuple[int, int, int, int, int | None, int | None, bool, bool, int]:
-        """Next, oldest, rows, used bytes, first and last time, closed, alive, capacity."""
-
 def instruction_sets() -> list[str]:
     """Names of what kernels can run on here, the best first: `avx512`, `avx2`, `neon`, `plain`."""
 
@@ -524,7 +521,7 @@ class Pipeline:
         policy: str = "block",
         own_thread: bool = False,
     ) -> None:
-        """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, where the edge is a queue."""
+        """`policy` (`block`, `drop_oldest`, `drop_newest`, `fail`) counts where the edge is a queue."""
 
     def start(self, cores: Sequence[int] = ..., priority: int = 0) -> None: ...
     def pause(self) -> None: ...
