@@ -521,7 +521,7 @@ class Pipeline:
         policy: str = "block",
         own_thread: bool = False,
     ) -> None:
-        """`policy` (`block`, `drop_oldest`, `drop_newest`, `fail`) counts where the edge is a queue."""
+        """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, for an edge with a queue."""
 
     def start(self, cores: Sequence[int] = ..., priority: int = 0) -> None: ...
     def pause(self) -> None: ...
