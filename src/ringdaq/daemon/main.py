@@ -36,6 +36,7 @@ from ringdaq.errors import RecordingError, ServiceError
 from ringdaq.instruments import Registry, build_instruments
 from ringdaq.model import StreamSpec
 from ringdaq.scripts import sandbox
+from ringdaq.scripts.spares import Spares
 from ringdaq.streams import StreamWriter
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,15 @@ class Daemon:
         self._hosts = self._make_hosts(self._registry)
         self._open_streams()
         self._desk = RecordingDesk(rig, data, lambda run_id: self._runs.note_recording(run_id))
+        self._spares = Spares()
         self._runs = RunManager(
-            rig, self._hosts, self._publisher, self._desk, self._store, self._audit
+            rig,
+            self._hosts,
+            self._publisher,
+            self._desk,
+            self._store,
+            self._audit,
+            self._spares.take,
         )
         self._queue = RunQueue(self._runs, self._store, self._audit)
         self._keeper = Keeper(
@@ -155,6 +163,7 @@ class Daemon:
         self._make_safe()
         for run_id in self._store.interrupt_open_runs():
             log.warning("run %s was open when an earlier daemon died: interrupted", run_id)
+        self._spares.start()
         self._server.start()
         self._start_children()
         for source in self._sources:
@@ -233,6 +242,7 @@ class Daemon:
         self._queue.close()
         self._runs.close(STOP_RUN_SECS)
         self._queue.join()
+        self._spares.close()
         for source in self._sources:
             source.stop()
         self._make_safe()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringdaq.config import Rig
@@ -21,6 +21,7 @@ from ringdaq.errors import BadRequestError, BusyError
 from ringdaq.model import RunState
 from ringdaq.scripts import decode_source, language_of
 from ringdaq.scripts.sandbox import require_walls
+from ringdaq.scripts.spawn import Spawned
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,9 @@ class RunManager:
         desk: RecordingDesk,
         store: Store,
         audit: Audit,
+        spawner: Callable[[], Spawned],
     ) -> None:
+        self._spawner = spawner
         self._rig, self._hosts, self._publisher = rig, hosts, publisher
         self._desk, self._store, self._audit = desk, store, audit
         self._preparer = Preparer(rig, hosts)
@@ -92,6 +95,7 @@ class RunManager:
             publisher=self._publisher,
             desk=self._desk,
             audit=self._audit,
+            spawner=self._spawner,
             entry=ready.entry,
             language=ready.language,
         )

@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -24,6 +24,7 @@ from ringdaq.daemon.workers import InlineCalls
 from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
 from ringdaq.model import RunState
 from ringdaq.scripts import Binding, Language, Limits, Outcome, PlanControl, ScriptProcess
+from ringdaq.scripts.spawn import Spawned
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Run:
         publisher: Publisher,
         desk: RecordingDesk,
         audit: Audit,
+        spawner: Callable[[], Spawned],
         entry: Binding | None = None,
         language: Language = "python",
     ) -> None:
@@ -93,6 +95,7 @@ class Run:
             entry=None if entry is None else entry.to_dict(),
             language=language,
             calls=InlineCalls(),
+            spawner=spawner,
         )
 
     # --- what the script reaches (called on the script's thread)

@@ -37,17 +37,26 @@ def confine(memory_bytes: int, *, cpu_secs: float, parent: int, keep: int) -> No
     Landlock and seccomp are applied where the kernel offers them, see `sandbox.py`.
     Raises `ConfinementError` where it refuses what it offers.
     """
-    _leave_directory()
     os.closerange(3, keep)
     os.closerange(keep + 1, _MOST_DESCRIPTORS)
     _become_nobody()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would undo it
-    if os.getppid() != parent:
-        os._exit(1)  # it died before the line above could tell
+    die_with(parent)  # again: a change of user has undone it
     for limit, value in _limits(memory_bytes, cpu_secs).items():
         _, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (_at_most(value[0], hard), _at_most(value[1], hard)))
     seal()
+
+
+def leave_directory() -> None:
+    """Remove the private working directory but stay in it: nothing can be made there any more."""
+    os.rmdir(os.getcwd())
+
+
+def die_with(parent: int) -> None:
+    """End as soon as the parent's thread does that started this process."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the line above could tell
 
 
 def seal() -> None:
@@ -134,11 +143,6 @@ def _limits(memory_bytes: int, cpu_secs: float) -> dict[int, tuple[int, int]]:
 
 def _at_most(value: int, hard: int) -> int:
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
-
-
-def _leave_directory() -> None:
-    """Remove the private working directory but stay in it: nothing can be made there any more."""
-    os.rmdir(os.getcwd())
 
 
 def _prctl(option: int, value: int) -> None:

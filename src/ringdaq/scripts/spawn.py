@@ -95,6 +95,10 @@ class Spawned:
         self._pidfd = os.pidfd_open(popen.pid)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
+    def fileno(self) -> int:
+        """What becomes readable when the process ends."""
+        return self._pidfd
+
     def gone_within(self, secs: float) -> bool:
         """Whether the process has ended; returns early after `wake`."""
         poll = select.poll()
@@ -127,6 +131,16 @@ class Spawned:
             return os.read(self._stderr, 1 << 16).decode(errors="replace")
         except BlockingIOError:
             return ""
+
+    def discard(self) -> str:
+        """End a process that nobody needs; returns what it complained about."""
+        self.kill()
+        self.reap()
+        said = self.stderr()
+        self.wire.close()
+        self.close()
+        self.page.close()
+        return said.strip()
 
     def close(self) -> None:
         """Give back everything but the wire, which belongs to the serving thread."""
