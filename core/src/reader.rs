@@ -284,7 +284,8 @@ impl<M: Memory> Reader<M> {
     }
 
     fn used_bytes(&self) -> u64 {
-        // Relaxed: a number for people. The tail is read first, so the difference is never negative.
+        // Relaxed: a number for people. The two may be of different moments, and in either order, which
+        // is what the bounds are for.
         let tail = self.memory.load(READ_TAIL_AT, Ordering::Relaxed);
         let head = self.memory.load(WRITE_HEAD_AT, Ordering::Relaxed);
         head.saturating_sub(tail).min(self.geometry.capacity)

@@ -7,7 +7,7 @@ import pytest
 
 from ringdaq.errors import CorruptRecordError, StreamError
 from ringdaq.model import StreamSpec
-from ringdaq.streams import StreamReader, StreamWriter, decode
+from ringdaq.streams import Record, StreamReader, StreamWriter, decode
 
 CAPACITY = 32768
 
@@ -54,6 +54,33 @@ def test_damage_is_an_error_and_never_a_crash(whole, tmp_path):
         except StreamError:
             refused += 1
     assert refused > 1000
+
+
+def values(record: Record) -> list[object]:
+    return [record.first_nanos, record.first_row, record.to_arrow().to_pydict()]
+
+
+def test_a_ring_damaged_under_its_reader_gives_the_record_or_an_error(whole):
+    path, original = whole
+    chance, refused = random.Random(9), 0
+    with StreamReader.open(path) as reader, path.open("r+b", buffering=0) as file:
+        wanted = {n: values(reader.read(n)) for n in range(12)}
+        places = [at for at in range(16, 96) if at < 32 or at >= 56]
+        places += [128 + CAPACITY + at for at in range(12 * 32)]
+        frames = [i for i in range(128, 128 + CAPACITY, 64) if original[i : i + 4] == b"GNIR"]
+        places += [at for frame in frames for at in range(frame, frame + 64)]
+        for _ in range(3000):
+            at, number = chance.choice(places), chance.randrange(12)
+            file.seek(at)
+            file.write(bytes([chance.randrange(256)]))
+            try:
+                assert values(reader.read(number)) == wanted[number]
+            except StreamError:
+                refused += 1
+            file.seek(at)
+            file.write(original[at : at + 1])
+        assert {n: values(reader.read(n)) for n in range(12)} == wanted
+    assert refused > 100
 
 
 def test_every_constant_byte_is_checked(whole, tmp_path):
