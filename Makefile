@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
-.PHONY: help setup gen gen-check lint format test test-fast test-core check-aarch64 soak bench bench-ring bench-scripts demo lock clean
+.PHONY: help setup gen gen-check lint format test test-fast test-core check-aarch64 soak bench bench-pipeline bench-ring bench-scripts demo lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ soak: setup ## the long tests, which share the minutes and end with counts; MINU
 
 bench: setup ## measure against limits and peers; writes benchmarks/results/
 	$(PY) -m benchmarks.main
+
+bench-pipeline: setup ## measure the pipeline beside C, scipy and Numba
+	$(PY) -m benchmarks.pipeline
 
 bench-ring: setup ## measure the ring beside limits and peers; writes docs/explanations/benchmarks.md
 	$(PY) -m benchmarks.ring_bench
