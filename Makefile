@@ -81,8 +81,8 @@ check-aarch64: ## compile the core for the Raspberry Pi, up to linking; wants ru
 		echo "the core was NOT checked for $(AARCH64): run 'rustup target add $(AARCH64)'" >&2; \
 	fi
 
-# In so many minutes, each of the long tests reaches its full number.
-MINUTES ?= 25
+# In so many minutes, each long test of the ring reaches its full number.
+MINUTES ?= 60
 soak: setup ## the long tests, which share the minutes and end with counts; MINUTES=n
 	RINGDAQ_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak --timeout 0 -s
 

@@ -4,13 +4,15 @@ import os
 
 MINUTES = float(os.environ.get("RINGDAQ_SOAK_MINUTES", "1"))
 SHARES = {
-    "time travel": 0.40,
-    "runs": 0.12,
-    "writer kills": 0.36,
-    "mutations": 0.10,
-    "reader kills": 0.02,
+    "time travel": 0.17,
+    "writer kills": 0.15,
+    "mutations": 0.08,
+    "reader kills": 0.01,
+    "runs": 0.05,
+    "crash images": 0.34,
+    "recorder kills": 0.20,
 }
-"""Parts of the whole; in 25 minutes, each reaches its full number."""
+"""Parts of the whole; in an hour, each part of the ring reaches its full number."""
 
 counts: dict[str, object] = {}
 """What is printed at the end."""

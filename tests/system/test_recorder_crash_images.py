@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections import Counter
 
 import pytest
 from crash_disk import SECTOR, FailingDisk, Image, NotingDisk
 from crash_load import Load, check_file, check_journal, durable_rows
+from soak_plan import report, seconds_for
 
 from ringdaq.recorder import hdf5, recover
 
@@ -245,13 +247,15 @@ SOAK_POINTS = int(os.environ.get("RINGDAQ_SOAK_POINTS", "100000"))
 def test_many_recordings_may_end_or_fail_at_any_step(make_load, ring_directory):
     """A hundred thousand points that differ, and every step of every fault."""
     seed, points, distinct = SEED, Counter(), 0
-    while distinct < SOAK_POINTS:
+    until = time.monotonic() + seconds_for("crash images")
+    while distinct < SOAK_POINTS and time.monotonic() < until:
         seed += 1
         load = make_load(seed=seed)
         checker = go_through(load, load.base, ring_directory / "image", every=20)
         points, distinct = points + checker.points, distinct + checker.distinct
         load.close()
         print(f"seed {seed}: {distinct} points", dict(points), flush=True)
+    report("recorder: points of a crash that differ", distinct)
     for kind in FAULTS:
         options = {"seed": seed, "steps": 6, "rows": 4}
         for first in range(steps_of(make_load, kind, **options)):
