@@ -141,6 +141,10 @@ class Schema:
     def metadata(self) -> dict[str, str]: ...
     @property
     def columns(self) -> list[tuple[str, str, int, bool, dict[str, str]]]: ...
+    @property
+    def smallest_record(self) -> int:
+        """Bytes that a record of one row takes, texts empty, its frame included."""
+
     def parse(
         self, payload: Buffer, head: bytes | None = None
     ) -> tuple[int, list[tuple[int, int, int, int, int, int, int]]]:

@@ -73,6 +73,8 @@ mod heap;
 #[cfg(all(test, loom))]
 mod loom_death_tests;
 #[cfg(all(test, loom))]
+mod loom_group_tests;
+#[cfg(all(test, loom))]
 mod loom_memory;
 #[cfg(all(test, loom))]
 mod loom_tests;

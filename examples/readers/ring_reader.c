@@ -24,6 +24,7 @@ typedef struct { uint64_t type, bits, is_unsigned, items; Span valid, ends, data
 static const uint8_t *ring;
 static uint64_t size, capacity, entries, width;
 static Column columns[4096]; /* `width` of them */
+static struct stat found;
 static int fd, rights = PROT_READ | PROT_WRITE; /* of the ring's file; on the bell */
 static _Noreturn void damaged(const char *what) {
     fprintf(stderr, "damaged: %s\n", what);
@@ -121,7 +122,6 @@ static void print_record(const uint8_t *frame) {
 }
 /* --- the ring */
 static void attach(const char *path) {
-    struct stat found;
     fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode)) damaged("no file to read");
     size = (uint64_t)found.st_size;
@@ -162,10 +162,10 @@ static bool take(uint64_t n, uint8_t *copy) { /* false if the writer came by */
 static bool await(uint64_t n, const char *path) { /* false once the writer has ended */
     static _Atomic uint32_t *bell;
     const struct timespec limit = {0, 250000000};
-    struct stat found;
     char wake[4096];
     for (uint32_t seen = 0;;) {
-        if (bell) seen = rights & PROT_WRITE ? atomic_fetch_or(bell, 1) | 1 : atomic_load(bell);
+        uint32_t mark = bell && atomic_load(bell) & 1 ? 5 : 1; /* asleep; and not alone */
+        if (bell) seen = rights & PROT_WRITE ? atomic_fetch_or(bell, mark) | mark : atomic_load(bell);
         atomic_thread_fence(memory_order_seq_cst);
         struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
         bool closed = acquire(STATE) >> 32, gone = fcntl(fd, F_OFD_GETLK, &lock);

@@ -10,7 +10,8 @@ use pyo3::types::{PyBytes, PyCapsule};
 use super::columns::bytes_of;
 use super::errors::InvalidError;
 use super::export;
-use crate::arrow::{Batch, Column, ColumnKind, Primitive, Schema};
+use crate::arrow::{Batch, Column, ColumnKind, Encoder, Primitive, Schema};
+use crate::layout::record_len;
 
 /// Name, type, items of a list (0 for a plain value), whether values may be missing, metadata.
 type PlainColumn = (String, String, usize, bool, BTreeMap<String, String>);
@@ -81,6 +82,13 @@ impl PySchema {
             (column.name.clone(), dtype.to_owned(), items, column.nullable, metadata)
         };
         self.0.columns().iter().map(plain).collect()
+    }
+
+    /// Bytes of a record of one row, its frame included.
+    #[getter]
+    fn smallest_record(&self) -> PyResult<u64> {
+        let payload = Encoder::new(&self.0)?.smallest_payload();
+        Ok(record_len(payload, u64::MAX)?)
     }
 
     #[pyo3(signature = (payload, head = None))]

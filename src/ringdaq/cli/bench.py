@@ -20,15 +20,13 @@ from ringdaq.cli.output import data, data_json, say, table
 @click.option(
     "--rings",
     type=click.Path(path_type=Path),
-    default=Path("/dev/shm"),
-    show_default=True,
-    help="Where the rings will lie.",
+    help="Where the rings will lie.  [default: as the rig file says, else /dev/shm]",
 )
 @click.option(
     "--recordings",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Where recordings will be written; the current directory by default.",
+    help="Where recordings will be written.  [default: the current directory]",
 )
 @click.option("--quick", is_flag=True, help="Less exact, in a moment.")
 @as_json
@@ -36,7 +34,7 @@ from ringdaq.cli.output import data, data_json, say, table
 def bench(
     ctx: click.Context,
     rig: Path | None,
-    rings: Path,
+    rings: Path | None,
     recordings: Path,
     quick: bool,
     as_json: bool,
@@ -48,8 +46,13 @@ def bench(
     """
     from ringdaq.cli.bench_measures import measure
     from ringdaq.cli.bench_rig import judge, need_of
+    from ringdaq.cli.rig_rings import RINGS, place_of
+    from ringdaq.config import load_rig
 
-    need = None if rig is None else need_of(rig)
+    loaded = None if rig is None else load_rig(rig)
+    if rings is None:
+        rings = RINGS if loaded is None else place_of(loaded)
+    need = None if loaded is None else need_of(loaded)
     found = measure(rings, recordings, share=0.05 if quick else 1.0)
     verdicts = [] if need is None else judge(need, found, rings)
     enough = all(verdict.enough for verdict in verdicts)
@@ -59,6 +62,8 @@ def bench(
         data(table(["what", "this machine"], found.rows()))
         for verdict in verdicts:
             data(f"{'ok' if verdict.enough else 'too little'}: {verdict.text}")
+        if loaded is not None:
+            data(f"{'enough' if enough else 'not enough'} for the rig {loaded.name!r}")
         for name in need.not_counted if need else ():
             say(f"not counted, as its rate is not known without connecting it: {name}")
     ctx.exit(OK if enough else FAILED)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ringdaq.cli.bench_measures import Machine
-    from ringdaq.model import StreamSpec
+    from ringdaq.config import Rig
 
 RECORD_OVERHEAD = 1.1
 """Bytes on disk for each byte of data: the journal's entries and the file's structure."""
 COPIES_ON_DISK = 2
 """What is recorded is written to the journal and to the file."""
+
+POLLED_BYTES = 16.0
+"""Of a polled row: its time and its value."""
 
 
 @dataclass(frozen=True)
@@ -38,46 +41,20 @@ class Verdict:
     text: str
 
 
-def need_of(path: Path) -> Need:
-    """Add up a rig file's streams; only simulated instruments are made."""
-    from ringdaq.config import load_rig
-    from ringdaq.daemon.instruments import scalar_streams
-    from ringdaq.daemon.publish import ring_bytes, row_bytes
-    from ringdaq.instruments import build_instruments
+def need_of(rig: Rig) -> Need:
+    """Add up a rig's streams; only simulated instruments are made."""
+    from ringdaq.cli.rig_rings import rings_of
+    from ringdaq.daemon.publish import row_bytes
 
-    rig = load_rig(path)
-    made = rig.model_copy(update={"instruments": [i for i in rig.instruments if i.simulated]})
-    unknown = [i.name for i in rig.instruments if not i.simulated]
+    planned = rings_of(rig)
     polled = sum(i.poll_hz for i in rig.instruments)
-    rate, rings = polled * 16.0, 0
-    registry = build_instruments(made)
-    try:
-        for entry in registry.entries.values():
-            rings += sum(ring_bytes(spec, rig) for spec in scalar_streams(entry))
-            for spec, rows in _streams(entry.instrument):
-                rings += ring_bytes(spec, rig)
-                if rows is None:
-                    unknown.append(entry.name)
-                else:
-                    rate += rows * row_bytes(spec)
-    finally:
-        registry.close()
-    return Need(polled, rate, rings, tuple(unknown))
-
-
-def _streams(instrument: Any) -> list[tuple[StreamSpec, float | None]]:
-    """The streams of an instrument, each with its rows a second, `None` where nobody knows."""
-    from ringdaq.instruments import capabilities_of
-
-    found: list[tuple[StreamSpec, float | None]] = []
-    capabilities = capabilities_of(instrument)
-    if "FrameProducer" in capabilities:
-        exposes = "ExposureControl" in capabilities
-        # A camera cannot be quicker than its exposure.
-        found.append((instrument.frame_spec(), 1 / instrument.get_exposure() if exposes else None))
-    if "SampleProducer" in capabilities:
-        found.extend((spec, float(spec.sample_rate or 0)) for spec in instrument.stream_specs())
-    return found
+    rate, unknown = polled * POLLED_BYTES, list(planned.not_counted)
+    for stream in planned.streams:
+        if stream.rows_per_sec is None:
+            unknown.append(stream.spec.instrument or stream.spec.name)
+        elif stream.spec.kind != "rows":
+            rate += stream.rows_per_sec * row_bytes(stream.spec)
+    return Need(polled, rate, planned.file_bytes, tuple(unknown))
 
 
 def judge(need: Need, found: Machine, rings: Path) -> list[Verdict]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ringdaq.cli.lazy import LazyGroup
 from ringdaq.cli.options import as_json
 from ringdaq.cli.output import data, data_json, plain, say, table
+
+if TYPE_CHECKING:
+    from ringdaq.cli.rig_rings import PlannedStream
 
 RIG_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -29,16 +33,43 @@ def config() -> None:
 @click.argument("rig", type=RIG_FILE)
 @as_json
 def check(rig: Path, as_json: bool) -> None:
-    """Say whether a rig file is right; nothing is connected."""
+    """Say whether a rig file is right, and what rings it asks for; nothing is connected.
+
+    The rings are those of simulated instruments: others would have to be connected to know them.
+    """
+    from ringdaq.cli.rig_rings import free_bytes, mib, place_of, rings_of
     from ringdaq.config import load_rig
     from ringdaq.instruments import check_rig
 
     loaded = load_rig(rig)
     check_rig(loaded)
+    planned, place = rings_of(loaded), place_of(loaded)
     if as_json:
-        data_json({"rig": loaded.name, "instruments": [i.name for i in loaded.instruments]})
-    else:
-        say(f"the rig file is right: {rig}")
+        data_json(
+            {
+                "rig": loaded.name,
+                "instruments": [i.name for i in loaded.instruments],
+                "rings": [stream.ring for stream in planned.streams],
+                "rings_bytes": planned.file_bytes,
+                "free_bytes": free_bytes(place),
+            }
+        )
+        return
+    say(f"the rig file is right: {rig}")
+    if planned.streams:
+        data(table(["stream", "ring", "holds", "at_rows_per_sec"], map(_ring, planned.streams)))
+        free, limit = mib(free_bytes(place)), loaded.daemon.ring_limit_bytes
+        allowed = "" if limit is None else f", {mib(limit)} are allowed"
+        data(f"all rings: {mib(planned.file_bytes)}; {free} are free{allowed}: {place}")
+    for name in planned.not_counted:
+        say(f"not counted, as it must be connected to know its streams: {name}")
+
+
+def _ring(stream: PlannedStream) -> tuple[object, ...]:
+    from ringdaq.cli.rig_rings import duration, mib
+
+    ring = stream.ring
+    return ring.stream, mib(ring.file_bytes), duration(ring.full_secs), ring.rows_per_sec
 
 
 @click.command()

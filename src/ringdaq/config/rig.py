@@ -47,6 +47,10 @@ class DaemonConfig(Section):
 
     ring_directory: FilePath | None = None
     """Where the rings lie; without it /dev/shm."""
+    ring_group: Annotated[str, Field(min_length=1)] | None = None
+    """A group whose members may read the rings; without it only the daemon's user."""
+    ring_limit_bytes: Size | None = None
+    """The most that the rings of all instruments may take together; without it all that is free."""
     data_directory: FilePath | None = None
     """Where recordings go; without it the user's data directory."""
     ring_capacity_bytes: Size = 4 * MIB
@@ -108,6 +112,8 @@ class StreamConfig(Section):
     """The ring's size."""
     minutes: Positive | None = None
     """The ring's length in time, for streams whose rate is known."""
+    rate_hz: Positive | None = None
+    """Rows a second to expect, where the instrument does not say; for `minutes`."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -122,7 +128,7 @@ class StreamConfig(Section):
         if not bytes_per_sec:
             raise ConfigError(
                 "the stream's rate is not known beforehand, so its ring cannot be sized in "
-                "minutes; write capacity_bytes instead"
+                "minutes alone; write rate_hz too, or capacity_bytes instead"
             )
         return max(64 * 1024, int((self.minutes or 0) * 60 * bytes_per_sec))
 

@@ -27,7 +27,7 @@ from ringdaq.daemon.state import (
     StateDirectory,
     default_data_directory,
     default_ring_directory,
-    private_directory,
+    ring_directory,
 )
 from ringdaq.daemon.store import Store
 from ringdaq.daemon.supervisor import Child
@@ -62,7 +62,7 @@ class Daemon:
         rings = rig.resolve(rig.daemon.ring_directory or default_ring_directory(state.path))
         self._store = Store(state.database)
         self._audit = Audit(self._store, state.audit_tail)
-        self._publisher = Publisher(rig, private_directory(rings))
+        self._publisher = Publisher(rig, ring_directory(rings, rig.daemon.ring_group))
         self._sources.append(Sweeper(self._publisher.rings))
         self._registry = build_instruments(rig)
         self._hosts = self._make_hosts(self._registry)

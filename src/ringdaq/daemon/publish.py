@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
+from ringdaq.daemon.sizing import check_limit, largest, plan
 from ringdaq.errors import RingSpaceError, StreamError
 from ringdaq.model import StreamSpec
 from ringdaq.streams import Appender, RingDirectory, StreamWriter
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MINUTES = 5.0
-FRAMES_IN_RING = 32
-MIN_BYTES = 1 << 20
 BYTES_PER_VALUE = {
     "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
     "float32": 4, "int64": 8, "uint64": 8, "float64": 8, "string": 16,
@@ -34,19 +32,6 @@ def row_bytes(spec: StreamSpec) -> int:
             size *= edge
         total += size
     return total
-
-
-def ring_bytes(spec: StreamSpec, rig: Rig) -> int:
-    """The ring's size: as the rig file says, else minutes of samples or dozens of frames."""
-    asked = rig.streams.get(spec.name)
-    rate = None if spec.sample_rate is None else float(row_bytes(spec) * spec.sample_rate)
-    if asked is not None:
-        return asked.capacity_for(rate)
-    if rate is not None:
-        return max(MIN_BYTES, int(rate * 60 * DEFAULT_MINUTES))
-    if spec.kind == "frames":
-        return max(MIN_BYTES, FRAMES_IN_RING * (row_bytes(spec) + 4096))
-    return rig.daemon.ring_capacity_bytes
 
 
 class Publisher:
@@ -66,17 +51,19 @@ class Publisher:
 
         Rings that an earlier daemon left are given up only where their room is needed.
         """
-        wanted = sum(ring_bytes(spec, self._rig) for spec in specs)
+        plans = [plan(spec, self._rig) for spec in specs]
+        check_limit(plans, self._rig)
+        wanted = sum(one.file_bytes for one in plans)
         try:
             self.rings.check_space(wanted)
         except RingSpaceError:
             removed = self.rings.remove_dead()
             log.warning("%d old rings were removed to make room", len(removed))
-            self.rings.check_space(wanted)
+            self.rings.check_space(wanted, largest(plans))
 
     def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
         """Make a ring for a stream; a stream that is open already gets a new generation."""
-        size = ring_bytes(spec, self._rig) if capacity_bytes is None else capacity_bytes
+        size = plan(spec, self._rig).capacity_bytes if capacity_bytes is None else capacity_bytes
         writer = StreamWriter.create(self.rings.path, spec, capacity_bytes=size)
         with self._lock:
             before = self._writers.get(spec.name)

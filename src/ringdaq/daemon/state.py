@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
+import grp
 import hashlib
 import json
 import os
@@ -47,6 +49,34 @@ def private_directory(path: Path) -> Path:
         raise ConfigError(f"the directory must be this user's own and no link: {path}")
     path.chmod(0o700)
     return path
+
+
+def ring_directory(path: Path, group: str | None) -> Path:
+    """Make the directory of the rings: this user's own, or open to the readers of a group."""
+    if group is None:
+        return private_directory(path)
+    number = _group_number(group)
+    private_directory(path)
+    os.chown(path, -1, number)
+    # What is made in it gets the group too, and the core makes it readable for the group.
+    path.chmod(0o2750)
+    return path
+
+
+def _group_number(group: str) -> int:
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"'daemon.ring_group' must name a group of this machine; found {group!r}"
+        ) from None
+    if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
+        raise ConfigError(
+            f"'daemon.ring_group' must be a group of the user who runs the daemon; "
+            f"{getpass.getuser()!r} is no member of {group!r} (or has not logged in since). "
+            f"An administrator can add them: usermod -aG {group} {getpass.getuser()}"
+        )
+    return number
 
 
 def write_private(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from ringdaq.streams.following import FollowerStatistics, Following
 from ringdaq.streams.loan import Loan
 from ringdaq.streams.reader import StreamReader
 from ringdaq.streams.record import Record, decode
+from ringdaq.streams.sizes import file_bytes, record_bytes
 from ringdaq.streams.statistics import RingStatistics
 from ringdaq.streams.stream import Stream, attach
 from ringdaq.streams.window import Gap, Window
@@ -26,4 +27,6 @@ __all__ = [
     "Window",
     "attach",
     "decode",
+    "file_bytes",
+    "record_bytes",
 ]

@@ -82,13 +82,14 @@ class RingDirectory:
         numbers = [int(match["number"]) for match in matches if match and match["stream"] == stream]
         return self.path / f"{stream}.{max(numbers, default=0) + 1:08d}.ring"
 
-    def check_space(self, wanted_bytes: int) -> None:
+    def check_space(self, wanted_bytes: int, largest: str = "") -> None:
         """Refuse rings that will not fit, before the first one is made."""
         found = os.statvfs(self.path)
         free = found.f_bavail * found.f_frsize
         if wanted_bytes > free:
             raise RingSpaceError(
                 f"the rings need {wanted_bytes} bytes; {free} are free. "
+                f"{f'The largest: {largest}. ' if largest else ''}"
                 "Make them smaller, make room, or let `ring_directory` name another place: "
                 f"{self.path}"
             )

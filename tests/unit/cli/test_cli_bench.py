@@ -10,6 +10,7 @@ import pytest
 from ringdaq.cli import bench_measures
 from ringdaq.cli.bench_measures import Machine
 from ringdaq.cli.bench_rig import Need, judge, need_of
+from ringdaq.config import load_rig
 
 RIG = """
 [rig]
@@ -56,7 +57,7 @@ def rig(tmp_path: Path) -> Path:
 
 
 def test_the_needs_of_a_rig_are_those_of_its_streams(rig: Path) -> None:
-    need = need_of(rig)
+    need = need_of(load_rig(rig))
     assert need.rows_per_sec == 25
     # A frame comes with its number and its exposure.
     samples, frames, rows = 1000 * (8 + 8 * 4), 100 * (8 + 64 * 32 * 2 + 16), 25 * 16

@@ -27,13 +27,19 @@ def rig(tmp_path):
 
 def test_a_right_rig_is_said_to_be_right(shell, rig) -> None:
     result = shell("config", "check", rig)
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 0
+    assert "all rings: " in result.stdout
     assert str(rig) in result.stderr
 
 
 def test_check_tells_machines_what_is_in_the_rig(shell, rig) -> None:
     result = shell("config", "check", rig, "--json")
-    assert json.loads(result.stdout) == {"rig": "small", "instruments": ["stage"]}
+    found = json.loads(result.stdout)
+    assert (found["rig"], found["instruments"]) == ("small", ["stage"])
+    [ring] = found["rings"]
+    assert ring["stream"] == "stage"
+    assert found["rings_bytes"] == ring["file_bytes"] > ring["capacity_bytes"]
+    assert found["free_bytes"] > 0
 
 
 @pytest.mark.parametrize(

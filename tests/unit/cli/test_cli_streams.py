@@ -47,6 +47,28 @@ def test_the_list_says_what_flows_and_who_writes(shell, state, daemon) -> None:
     meter.close()
 
 
+def test_the_list_says_how_far_back_the_rings_reach(shell, tmp_path) -> None:
+    eeg = write(tmp_path, EEG)
+    for second in range(60):
+        eeg.write_block(second * 10**9, np.zeros((333, 2), np.int16))
+    lines = shell("streams", "--rings", tmp_path).stdout.splitlines()
+    assert lines[0].split()[3:8] == ["rows", "rows_per_sec", "holds", "full", "size"]
+    assert lines[1].split()[4:7] == ["19980", "333", "60"]
+    assert lines[-1].endswith(f"of 1.0 MiB in use: {tmp_path}")
+    [found] = json.loads(shell("streams", "--rings", tmp_path, "--json").stdout)
+    numbers = found["statistics"]
+    assert numbers["held_secs"] == pytest.approx(60, rel=0.01)
+    assert numbers["full_secs"] == pytest.approx(60 * (1 << 20) / numbers["used_bytes"], rel=0.01)
+    eeg.close()
+
+
+def test_rings_of_another_daemon_are_named_by_their_place(shell, tmp_path) -> None:
+    with write(tmp_path, METER) as writer:
+        writer.append(7, 0.5, "x")
+        result = shell("tail", "meter", "--rings", tmp_path, "--seconds", "0.1")
+    assert result.exit_code == 0
+
+
 def read_all(directory: Path, spec: StreamSpec) -> list[dict]:
     from ringdaq.streams import RingDirectory, StreamReader
 

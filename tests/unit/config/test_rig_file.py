@@ -115,7 +115,7 @@ def test_what_is_no_size(written):
 
 def test_minutes_need_a_rate():
     rig = parse_rig(RIG + "[stream.run]\nminutes = 1\n")
-    with pytest.raises(ConfigError, match="write capacity_bytes"):
+    with pytest.raises(ConfigError, match="write rate_hz too, or capacity_bytes"):
         rig.streams["run"].capacity_for(None)
 
 
