@@ -164,8 +164,8 @@ static bool await(uint64_t n, const char *path) { /* false once the writer has e
     const struct timespec limit = {0, 250000000};
     char wake[4096];
     for (uint32_t seen = 0;;) {
-        uint32_t mark = bell && atomic_load(bell) & 1 ? 5 : 1; /* asleep; and not alone */
-        if (bell) seen = rights & PROT_WRITE ? atomic_fetch_or(bell, mark) | mark : atomic_load(bell);
+        uint32_t own = bell && atomic_load(bell) & 1 ? 5 : 1; /* asleep; and not alone */
+        if (bell) seen = rights & PROT_WRITE ? atomic_fetch_or(bell, own) | own : atomic_load(bell);
         atomic_thread_fence(memory_order_seq_cst);
         struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
         bool closed = acquire(STATE) >> 32, gone = fcntl(fd, F_OFD_GETLK, &lock);
