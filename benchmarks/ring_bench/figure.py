@@ -51,7 +51,7 @@ class Effort:
         return max(5, int(full * self.share))
 
 
-FULL = Effort(calm=Calm(120.0))
+FULL = Effort(calm=Calm(60.0))
 TINY = Effort(rounds=1, share=0.002)
 """Only proves that everything still runs."""
 
