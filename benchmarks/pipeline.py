@@ -188,13 +188,15 @@ def pass_through(rounds: int) -> Row:
 
 @numba.njit(fastmath=True)  # type: ignore[untyped-decorator]
 def one_section(source: Any, target: Any, p: Any, state: Any, channels: int, stride: int) -> None:
+    b0, b1, b2, a1, a2 = p[0], p[1], p[2], p[4], p[5]
     for row in range(source.shape[0] // stride):
+        given, made = source[row * stride :], target[row * stride :]
         for channel in range(channels):
-            x = source[row * stride + channel]
-            y = p[0] * x + state[channel]
-            state[channel] = p[1] * x - p[4] * y + state[channels + channel]
-            state[channels + channel] = p[2] * x - p[5] * y
-            target[row * stride + channel] = y
+            x = given[channel]
+            y = b0 * x + state[channel]
+            state[channel] = b1 * x - a1 * y + state[channels + channel]
+            state[channels + channel] = b2 * x - a2 * y
+            made[channel] = y
 
 
 def compiled() -> Any:
