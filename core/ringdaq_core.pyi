@@ -321,6 +321,16 @@ class RingReader:
     def read(self, sequence: int) -> tuple[tuple[int, int, int, int], bytes]:
         """Copy a record, verified: (rows, first time, last time, rows before it), payload."""
 
+    def gather(
+        self, sequence: int, end: int, columns: Sequence[int], max_bytes: int
+    ) -> tuple[bytes, list[tuple[bytes, bytes | None]]]:
+        """Copy records that follow each other, verified, their columns of numbers joined.
+
+        Ends before `end` once `max_bytes` are read, or before a record that is gone or damaged
+        unless it is the first. Returns the records' frames, as `read` has them, four native int64
+        each, and each column's values with a byte a row that is 1 where one is missing, or None.
+        """
+
     def locate(self, sequence: int | None = None) -> Located:
         """Find a record in the mapping, the newest one if none is named."""
 

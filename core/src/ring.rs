@@ -278,7 +278,7 @@ impl RingReader {
         }
     }
 
-    /// Finds a record that was located before, when the file had its size.
+    /// Finds a record of a ring whose file had its size a moment ago.
     pub fn locate_again(&self, sequence: u64) -> Result<Located, RingError> {
         self.reader.locate(sequence)
     }

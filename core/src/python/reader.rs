@@ -14,11 +14,15 @@ use super::errors::CorruptError;
 use super::mapping::PyMapping;
 use crate::arrow::{Batch, Schema, Template, cdata};
 use crate::frame::Frame;
+use crate::gather::{Joined, gather};
 use crate::reader::Located;
 use crate::ring::RingReader;
 
 /// Rows, first and last time, rows before.
 type PlainFrame = (u64, i64, i64, u64);
+/// The records' frames as four i64 each; values and missing marks of each column.
+type PlainGathered<'py> =
+    (Bound<'py, PyBytes>, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>);
 /// Next and oldest sequence, rows, rows left, used bytes, first and last time, closed, alive, capacity.
 type PlainStatistics = (u64, u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
@@ -56,6 +60,16 @@ impl PyRingReader {
 
 fn plain(frame: &Frame) -> PlainFrame {
     (frame.rows, frame.first_nanos, frame.last_nanos, frame.first_row)
+}
+
+/// A frame as `plain` has it, in 32 bytes.
+fn frame_bytes(frame: &Frame) -> [u8; 32] {
+    let numbers = [frame.rows as i64, frame.first_nanos, frame.last_nanos, frame.first_row as i64];
+    let mut bytes = [0; 32];
+    for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
+    bytes
 }
 
 /// Copies a payload into a new bytes object that nobody has seen yet.
@@ -209,6 +223,28 @@ impl PyRingReader {
         let payload = copied(py, &self.ring, &located)?;
         self.ring.verify(&located)?;
         Ok((plain(&located.frame), payload))
+    }
+
+    fn gather<'py>(
+        &self,
+        py: Python<'py>,
+        sequence: u64,
+        end: u64,
+        columns: Vec<usize>,
+        max_bytes: usize,
+    ) -> PyResult<PlainGathered<'py>> {
+        let Some((schema, template)) = &self.format else {
+            return Err(CorruptError::new_err("the ring's schema cannot be read"));
+        };
+        let found = py.detach(|| {
+            gather(&self.ring, (schema, template), &columns, (sequence, end), max_bytes)
+        })?;
+        let column = |joined: &Joined| {
+            let missing = (!joined.missing.is_empty()).then(|| PyBytes::new(py, &joined.missing));
+            (PyBytes::new(py, &joined.values), missing)
+        };
+        let frames: Vec<u8> = found.frames.iter().flat_map(frame_bytes).collect();
+        Ok((PyBytes::new(py, &frames), found.columns.iter().map(column).collect()))
     }
 
     #[pyo3(signature = (sequence = None))]

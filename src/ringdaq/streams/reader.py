@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from numpy.typing import NDArray
+
 Start = int | Literal["newest", "oldest"]
 _TRIES = 1000
 _FOREVER_SECS = 1e9
@@ -148,6 +150,39 @@ class StreamReader:
         except OverflowError:
             raise self._no_sequence(sequence) from None
         return Record(self._layout, sequence, frame, payload)
+
+    @property
+    def layout(self) -> Layout:
+        """The spec and the columns of the ring's records."""
+        return self._layout
+
+    def frame(self, sequence: int) -> tuple[int, int, int, int]:
+        """A record's rows, first time, last time, and the rows before it; nothing is copied."""
+        try:
+            return self._open().locate(sequence).frame
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+
+    def gather(
+        self, sequence: int, end: int, columns: Sequence[int], max_bytes: int
+    ) -> tuple[NDArray[np.int64], list[tuple[NDArray[np.uint8], NDArray[np.bool_] | None]]]:
+        """Copy records from one on, verified: their frames, and columns of numbers by place.
+
+        Ends before `end` after `max_bytes`, or before a record that is gone or damaged unless it is
+        the first. Frames are as in `frame`, [records, 4]; a column is its bytes, and where values
+        are missing.
+        """
+        try:
+            frames, found = self._open().gather(sequence, end, columns, max_bytes)
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+        return np.frombuffer(frames, np.int64).reshape(-1, 4), [
+            (
+                np.frombuffer(values, np.uint8),
+                None if missing is None else np.frombuffer(missing, np.bool_),
+            )
+            for values, missing in found
+        ]
 
     def latest(self) -> Record | None:
         """Copy the newest record; `None` if there is none."""

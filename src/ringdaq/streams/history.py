@@ -1,0 +1,245 @@
+"""What a stream held: rows of one source between two times, exact or folded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ringdaq.errors import OverrunError, StreamError
+from ringdaq.model import StreamSpec
+from ringdaq.streams.directory import RingDirectory
+from ringdaq.streams.history_fold import fold_groups
+from ringdaq.streams.history_pyramid import BASE_ROWS, Fold, Level, Pyramid, as_foldable
+from ringdaq.streams.history_source import (
+    Hole,
+    Piece,
+    RingSource,
+    RowSource,
+    columns_of,
+    foldable,
+    holes_between,
+)
+from ringdaq.streams.reader import StreamReader
+from ringdaq.streams.record import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TRIES = 5
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows as they are: their times, and each column as [rows, width]."""
+
+    times: NDArray[np.int64]
+    columns: dict[str, Array]
+    missing: dict[str, Array]
+    """By column: True where its value is missing; only columns that have missing values."""
+    holes: list[Hole]
+
+
+class SourceHistory:
+    """One ring, or one file, to look back at; any thread may ask."""
+
+    def __init__(self, source: RowSource) -> None:
+        self.source = source
+        self._pyramid = Pyramid(source)
+        self._lock = threading.Lock()
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the stream carries."""
+        return self.source.spec
+
+    def between(self, since_nanos: int, until_nanos: int) -> tuple[int, int]:
+        """The rows from one time up to and including another: the first, one after the last."""
+        first, end = self.source.held()
+        start = max(first, self.source.find(since_nanos))
+        return start, max(start, min(end, self.source.find(until_nanos + 1)))
+
+    def fold(self, first_row: int, end_row: int, bin_rows: int) -> tuple[Fold, list[Hole]]:
+        """Rows in bins of so many, each numbered from row 0 of the source on.
+
+        The first and the last bin hold only rows that were asked for. Rows that the writer
+        overwrites meanwhile are left out.
+        """
+        with self._lock:
+            for _ in range(_TRIES):
+                try:
+                    return self._fold(first_row, end_row, bin_rows)
+                except OverrunError:
+                    first_row = max(first_row, self.source.held()[0])
+        raise self._too_fast()
+
+    def rows(self, first_row: int, end_row: int) -> Rows:
+        """Rows as they are."""
+        names = columns_of(self.spec)
+        for _ in range(_TRIES):
+            try:
+                return _joined(
+                    names, list(self.source.pieces(first_row, end_row, names)), self.spec
+                )
+            except OverrunError:
+                first_row = max(first_row, self.source.held()[0])
+        raise self._too_fast()
+
+    def _too_fast(self) -> StreamError:
+        name = self.spec.name
+        return StreamError(
+            f"the ring of stream {name!r} is overwritten faster than it can be read; "
+            "ask for a later time, or make the ring larger",
+            stream=name,
+        )
+
+    def _fold(self, first: int, end: int, bin_rows: int) -> tuple[Fold, list[Hole]]:
+        levels: list[Level] = []
+        if bin_rows >= BASE_ROWS and end - first >= BASE_ROWS:
+            self._pyramid.update()
+            levels = [level for level in self._pyramid.levels if bin_rows % level.bin_rows == 0]
+        holes = {*self._pyramid.holes} if levels else set()
+        parts = list(self._parts(first, end, bin_rows, levels, holes))
+        if not parts:
+            return _nothing(self.spec), []
+        whole = _concatenated(parts)
+        ends, starts = whole.last_nanos[:-1], whole.first_nanos[1:]
+        holes |= {*holes_between(self.spec, ends, starts)}
+        inside = [
+            hole
+            for hole in sorted(holes, key=lambda hole: hole.first_nanos)
+            if hole.first_nanos >= whole.first_nanos[0] and hole.last_nanos <= whole.last_nanos[-1]
+        ]
+        return _grouped(whole, bin_rows), inside
+
+    def _parts(
+        self, first: int, end: int, bin_rows: int, levels: list[Level], holes: set[Hole]
+    ) -> Iterator[Fold]:
+        """The rows, as far as possible from the coarsest level, at the edges from finer ones."""
+        if first >= end:
+            return
+        if not levels:
+            yield from self._direct(first, end, bin_rows, holes)
+            return
+        level, finer = levels[-1], levels[:-1]
+        unit = level.bin_rows
+        start, stop = max(-(-first // unit), level.first_bin), min(end // unit, level.end_bin)
+        if start >= stop:
+            yield from self._parts(first, end, bin_rows, finer, holes)
+            return
+        yield from self._parts(first, start * unit, bin_rows, finer, holes)
+        yield level.part(start, stop)
+        yield from self._parts(stop * unit, end, bin_rows, finer, holes)
+
+    def _direct(self, first: int, end: int, bin_rows: int, holes: set[Hole]) -> Iterator[Fold]:
+        for piece in self.source.pieces(first, end, foldable(self.spec)):
+            holes |= {*piece.holes}
+            columns = [as_foldable(c, m) for c, m in zip(piece.columns, piece.missing, strict=True)]
+            numbers = np.arange(piece.first_row, piece.first_row + piece.rows)
+            starts = _starts(numbers, bin_rows)
+            rows = np.diff(starts, append=piece.rows)
+            folds = [fold_groups(column, column, starts) for column in columns]
+            yield Fold(
+                numbers[starts],
+                rows,
+                piece.times_at(starts),
+                piece.times_at(starts + rows - 1),
+                [low for low, _ in folds],
+                [high for _, high in folds],
+            )
+
+
+def _starts(first_rows: NDArray[np.int64], bin_rows: int) -> NDArray[np.int64]:
+    """Where a new bin begins."""
+    bins = first_rows // bin_rows
+    return np.flatnonzero(np.diff(bins, prepend=bins[:1] - 1))
+
+
+def _concatenated(parts: list[Fold]) -> Fold:
+    width = len(parts[0].low)
+    return Fold(
+        np.concatenate([part.first_row for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.first_nanos for part in parts]),
+        np.concatenate([part.last_nanos for part in parts]),
+        [np.concatenate([part.low[n] for part in parts]) for n in range(width)],
+        [np.concatenate([part.high[n] for part in parts]) for n in range(width)],
+    )
+
+
+def _grouped(fold: Fold, bin_rows: int) -> Fold:
+    starts = _starts(fold.first_row, bin_rows)
+    last = np.append(starts[1:], len(fold)) - 1
+    folds = [fold_groups(*pair, starts) for pair in zip(fold.low, fold.high, strict=True)]
+    return Fold(
+        fold.first_row[starts],
+        np.add.reduceat(fold.rows, starts),
+        fold.first_nanos[starts],
+        fold.last_nanos[last],
+        [low for low, _ in folds],
+        [high for _, high in folds],
+    )
+
+
+def _nothing(spec: StreamSpec) -> Fold:
+    none = np.empty(0, np.int64)
+    width = len(spec.channels) if spec.kind == "samples" else 1
+    columns = [np.empty((0, width)) for _ in foldable(spec)]
+    return Fold(none, none, none, none, columns, columns)
+
+
+def _joined(names: list[str], pieces: list[Piece], spec: StreamSpec) -> Rows:
+    if not pieces:
+        return Rows(np.empty(0, np.int64), {}, {}, [])
+    times = [piece.times for piece in pieces]
+    holes = [hole for piece in pieces for hole in piece.holes]
+    holes += holes_between(spec, [t[-1] for t in times[:-1]], [t[0] for t in times[1:]])
+    return Rows(
+        np.concatenate(times),
+        {name: np.concatenate([p.columns[n] for p in pieces]) for n, name in enumerate(names)},
+        {
+            name: np.concatenate([_mask(p.missing[n], p.rows) for p in pieces])
+            for n, name in enumerate(names)
+            if any(p.missing[n] is not None for p in pieces)
+        },
+        sorted(holes, key=lambda hole: hole.first_nanos),
+    )
+
+
+def _mask(missing: Array | None, rows: int) -> Array:
+    return np.zeros(rows, np.bool_) if missing is None else missing
+
+
+class RingHistories:
+    """The rings of one directory to look back at, kept open with what was folded of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._rings = RingDirectory(directory)
+        self._open: dict[Path, SourceHistory] = {}
+        self._lock = threading.Lock()
+
+    def of(self, stream: str) -> list[SourceHistory]:
+        """A stream's generations that are left, old to new; none if there is no such stream."""
+        with self._lock:
+            paths = self._rings.generations(stream)
+            for path in [p for p in self._open if _is_of(p, stream) and p not in paths]:
+                del self._open[path]
+            return [found for path in paths if (found := self._history(path)) is not None]
+
+    def _history(self, path: Path) -> SourceHistory | None:
+        found = self._open.get(path)
+        if found is None:
+            try:
+                found = SourceHistory(RingSource(StreamReader.open(path)))
+            except FileNotFoundError:  # removed a moment ago
+                return None
+            self._open[path] = found
+        return found
+
+
+def _is_of(path: Path, stream: str) -> bool:
+    return path.name.removesuffix(".ring").rpartition(".")[0] == stream
