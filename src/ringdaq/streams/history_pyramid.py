@@ -1,4 +1,4 @@
-"""Rows folded in advance: least and greatest of every 64, 1 024, 16 384 … rows, made as they come."""
+"""Rows folded in advance: least and greatest of every 64, 1 024 … rows, made as they come."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_rows_are_what_was_written(eeg):
 
 @pytest.mark.parametrize("bin_rows", [1, 1024])
 def test_a_hole_in_time_is_told(eeg, bin_rows):
-    times, values = fill(eeg, 60, skip={17, 18, 40})
+    times, _ = fill(eeg, 60, skip={17, 18, 40})
     fold, holes = look(eeg).fold(0, len(times), bin_rows)
     assert fold.rows.sum() == 5700
     assert [(hole.first_nanos, hole.last_nanos, hole.rows) for hole in holes] == [
