@@ -14,6 +14,7 @@ from ringdaq.config import Rig, nearest, raise_problems
 from ringdaq.daemon.api import Api
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.bell import Bell
+from ringdaq.daemon.catalogue import CatalogueDesk
 from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.keeping import Keeper
@@ -94,9 +95,9 @@ class Daemon:
             pid=os.getpid(),
             stop=self.request_stop,
         )
-        self._server = ControlServer(
-            state.socket_path(), self._api.methods() | self._keeper.methods()
-        )
+        self._catalogue = CatalogueDesk(data, self._audit)
+        methods = self._api.methods() | self._keeper.methods() | self._catalogue.methods()
+        self._server = ControlServer(state.socket_path(), methods)
 
     # --- instruments and their streams
 
@@ -253,6 +254,7 @@ class Daemon:
         self._server.close()
         self._publisher.close()
         self._close_instruments()
+        self._catalogue.close()
         self._audit.close()
         self._store.close()
         self.state.release()

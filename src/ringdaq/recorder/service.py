@@ -19,6 +19,7 @@ from typing import Any
 from ringdaq import __version__
 from ringdaq.control import ControlClient
 from ringdaq.errors import RecordingError, RingdaqError
+from ringdaq.recorder.catalogue.noter import Noter
 from ringdaq.recorder.description import Description, parse_description
 from ringdaq.recorder.rebuild import find_description
 from ringdaq.recorder.recording import Recording
@@ -48,6 +49,7 @@ class RecorderService:
             lambda method, params: self._client.call(method, params, timeout=CALL_SECS)
         )
         self._recordings: dict[str, Recording] = {}
+        self._noter: Noter | None = None
         self._waiting: dict[str, Description] = {}
         """Recordings whose journal another process still holds."""
         self._flush_secs = FLUSH_SECS
@@ -70,6 +72,8 @@ class RecorderService:
             self._report()
         self._reporter.drain(LAST_REPORT_SECS)
         self._reporter.close()
+        if self._noter is not None:
+            self._noter.close()
         self._client.close()
 
     def stop(self) -> None:
@@ -94,6 +98,8 @@ class RecorderService:
         reply = self._client.call("recorder.attach", {})
         self._flush_secs = float(reply.get("flush_secs", FLUSH_SECS))
         self._keep_journal = bool(reply.get("keep_journal", True))
+        if directory := reply.get("data_directory"):
+            self._noter = Noter(Path(directory))
         for plain in reply["recordings"]:
             self._describe(plain)
         if directory := reply.get("data_directory"):
@@ -160,6 +166,8 @@ class RecorderService:
             description, flush_secs=self._flush_secs, keep_journal=self._keep_journal
         )
         self._recordings[description.recording_id] = recording
+        if self._noter is not None:
+            self._noter.begin(description.plain)
         return recording
 
     def _report_trouble(self, plain: Mapping[str, Any], state: str, error: Exception) -> None:
@@ -185,6 +193,8 @@ class RecorderService:
                 self._told.pop(recording.description.recording_id, None)
                 if recording.state != "left":
                     self._reporter.put(recording.report())
+                    if self._noter is not None:
+                        self._noter.end(recording.description.file)
         return more
 
     def _open_waiting(self) -> None:
