@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from ringdaq.client import calls, queue_calls
+from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
 from ringdaq.model import RunState, StreamKind
-from ringdaq.v1 import control_pb2, data_pb2, instruments_pb2, queue_pb2, types_pb2
+from ringdaq.v1 import (
+    catalogue_pb2,
+    control_pb2,
+    data_pb2,
+    instruments_pb2,
+    queue_pb2,
+    types_pb2,
+)
 
 ROOT = Path(__file__).parents[2]
-FILES = tuple(file.DESCRIPTOR for file in (control_pb2, queue_pb2, instruments_pb2, data_pb2))
+FILES = tuple(
+    file.DESCRIPTOR for file in (control_pb2, queue_pb2, instruments_pb2, data_pb2, catalogue_pb2)
+)
 # What the daemon's users were promised by name.
 PROMISED = {
     "UploadScript", "StartScript", "StopScript", "GetScriptStatus", "StreamStatus",
@@ -74,5 +83,9 @@ def test_the_clients_know_every_method() -> None:
         queue_calls.add("s", None, None, 1, "stop", True), queue_calls.entries(),
         queue_calls.move("e", 0), queue_calls.remove("e"), queue_calls.pause(),
         queue_calls.edit("e", None, None, None, True), queue_calls.resume(),
+        history_calls.history("s", None, None, None, None),
+        catalogue_calls.find("", 1, list), catalogue_calls.get("r", list),
+        catalogue_calls.annotate("r", None, [], [], {}, list), catalogue_calls.compare("r", "s"),
+        catalogue_calls.delete("r", "r"), catalogue_calls.reindex(), catalogue_calls.documents("r"),
     ]  # fmt: skip
     assert {call.path for call in made} == paths

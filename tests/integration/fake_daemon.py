@@ -161,6 +161,7 @@ class GatewayProcess:
         card = {
             "pid": os.getpid(), "version": "0.1.0", "started_nanos": 1,
             "control_socket": str(self.daemon.path), "ring_directory": str(self.rings),
+            "data_directory": str(self.directory),
             "grpc_address": self.address, "token_file": str(self.token_file),
         }  # fmt: skip
         (self.directory / "daemon.json").write_text(json.dumps(card))

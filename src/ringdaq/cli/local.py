@@ -19,6 +19,7 @@ class LocalDaemon:
     version: str
     control_socket: Path
     ring_directory: Path
+    data_directory: Path
     grpc_address: str | None
     """`None` while there is no gateway."""
     token_file: Path
@@ -54,6 +55,7 @@ def find_daemon(state: Path | None = None) -> LocalDaemon:
         version=fields["version"],
         control_socket=Path(fields["control_socket"]),
         ring_directory=Path(fields["ring_directory"]),
+        data_directory=Path(fields["data_directory"]),
         grpc_address=fields.get("grpc_address") or None,
         token_file=Path(fields["token_file"]),
     )

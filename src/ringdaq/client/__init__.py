@@ -27,6 +27,8 @@ from ringdaq.client.results import (
     SystemStatus,
     TraceEntry,
 )
+from ringdaq.client.runs import CataloguedStream, Comparison, RunRecord
+from ringdaq.history import History, HistoryGap, HistoryPart
 
 if TYPE_CHECKING:
     from ringdaq.client.aio import AsyncClient, AsyncSubscription
@@ -35,10 +37,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "AsyncSubscription",
+    "CataloguedStream",
     "Client",
+    "Comparison",
     "DaemonInfo",
     "DryRunReport",
     "ExpectedRun",
+    "History",
+    "HistoryGap",
+    "HistoryPart",
     "InstrumentInfo",
     "LogEntry",
     "MeasurementBatch",
@@ -48,6 +55,7 @@ __all__ = [
     "RecordedStream",
     "Recording",
     "RingStatistics",
+    "RunRecord",
     "RunStatus",
     "ScriptInfo",
     "StreamBatch",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
+import numpy as np
 
-from ringdaq.client import calls, queue_calls
+from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
 from ringdaq.client.queue import Queue
@@ -23,10 +25,14 @@ from ringdaq.client.results import (
     StreamInfo,
     SystemStatus,
 )
+from ringdaq.client.runs import Comparison, RunRecord
 from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, deadline_passed, read_error
+from ringdaq.history import History
 from ringdaq.model import RunState
 
 R = TypeVar("R")
+Moment = int | str | datetime | timedelta | np.datetime64 | None
+AnyRun = str | RunStatus | RunRecord
 
 
 class Subscription(Generic[R]):
@@ -246,6 +252,63 @@ class Client:
     def batches(self, stream: str, *, seconds: float | None = None) -> Subscription[StreamBatch]:
         """A stream's records as they are written, as Arrow record batches."""
         return self._follow(calls.batches(stream, seconds))
+
+    def history(
+        self,
+        stream: str,
+        since: Moment = None,
+        until: Moment = None,
+        max_points: int | None = None,
+        *,
+        channels: Sequence[str] | None = None,
+    ) -> History:
+        """What a stream held from one moment up to another, out of rings and files alike.
+
+        A moment is nanoseconds, a datetime, ISO text, or how long ago: "5m" or a timedelta;
+        without one, all that is held, or now. Without `max_points` every row comes as it is; with
+        it, at most so many points a channel, the least and the greatest value of each bin of rows.
+        """
+        with self._follow(history_calls.history(stream, since, until, max_points, channels)) as got:
+            return history_calls.assembled(got)
+
+    def find_runs(self, wish: str = "", *, limit: int = 100) -> list[RunRecord]:
+        """Recordings that fulfil a wish, such as "sample = 'X' and temperature > 300"."""
+        return self._ask(catalogue_calls.find(wish, limit, self.documents))
+
+    def run(self, run: AnyRun) -> RunRecord:
+        """A recording as the catalogue knows it."""
+        return self._ask(catalogue_calls.get(run, self.documents))
+
+    def annotate(
+        self,
+        run: AnyRun,
+        *,
+        note: str | None = None,
+        tags: Sequence[str] = (),
+        untag: Sequence[str] = (),
+        **keys: object,
+    ) -> RunRecord:
+        """Note something with a recording: a text, tags, and keys to find it by.
+
+        A key that is `None` is taken away.
+        """
+        return self._ask(catalogue_calls.annotate(run, note, tags, untag, keys, self.documents))
+
+    def compare(self, left: AnyRun, right: AnyRun) -> Comparison:
+        """What differs between two recordings: parameters, settings, script, rig."""
+        return self._ask(catalogue_calls.compare(left, right))
+
+    def delete_run(self, run: AnyRun, *, confirm: str) -> str:
+        """Delete a recording's files for good; `confirm` is its id once more. Returns its path."""
+        return self._ask(catalogue_calls.delete(run, confirm))
+
+    def reindex_runs(self) -> list[str]:
+        """Make the catalogue anew from the files; returns those that are in it."""
+        return self._ask(catalogue_calls.reindex())
+
+    def documents(self, run: AnyRun) -> Subscription[catalogue_calls.Document]:
+        """A recording as documents of Bluesky's event model: name and document, in order."""
+        return self._follow(catalogue_calls.documents(run))
 
     def close(self) -> None:
         """Hang up; open subscriptions end."""

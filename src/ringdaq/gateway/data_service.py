@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
-from ringdaq.gateway import encode
+from ringdaq.gateway import encode, history_messages
 from ringdaq.gateway.batches import BatchSubscription
 from ringdaq.gateway.grpc_types import Context
+from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.v1 import data_pb2, data_pb2_grpc
@@ -17,9 +19,10 @@ from ringdaq.v1 import data_pb2, data_pb2_grpc
 class DataService(data_pb2_grpc.DataServiceServicer):
     """Lists streams through the daemon, and sends their records from the rings."""
 
-    def __init__(self, link: DaemonLink, hub: RingHub) -> None:
+    def __init__(self, link: DaemonLink, hub: RingHub, history: HistoryDesk) -> None:
         self._link = link
         self._hub = hub
+        self._history = history
 
     async def ListStreams(
         self, request: data_pb2.ListStreamsRequest, context: Context
@@ -38,3 +41,17 @@ class DataService(data_pb2_grpc.DataServiceServicer):
             while True:
                 for message in await subscription.take():
                     yield message
+
+    async def QueryHistory(
+        self, request: data_pb2.QueryHistoryRequest, context: Context
+    ) -> AsyncGenerator[data_pb2.QueryHistoryResponse, None]:
+        found = await asyncio.to_thread(
+            self._history.query,
+            request.stream,
+            request.since_nanos or None,
+            request.until_nanos or None,
+            max_points=request.max_points or None,
+            channels=list(request.channels),
+        )
+        for message in history_messages.encoded(found):
+            yield message

@@ -12,7 +12,7 @@ from ringdaq.wire import fill_values, to_error_detail
 Plain = Mapping[str, Any]
 
 
-def _number(wrapper: Any, prefix: str, word: str) -> Any:
+def enum_number(wrapper: Any, prefix: str, word: str) -> Any:
     """The enum value for one of the daemon's words; raises `ServiceError` for an unknown one."""
     try:
         return wrapper.Value(f"{prefix}_{word.upper()}")
@@ -25,7 +25,7 @@ def _number(wrapper: Any, prefix: str, word: str) -> Any:
 
 def run_state(word: str) -> types_pb2.RunState.ValueType:
     """A run's state."""
-    number: types_pb2.RunState.ValueType = _number(types_pb2.RunState, "RUN_STATE", word)
+    number: types_pb2.RunState.ValueType = enum_number(types_pb2.RunState, "RUN_STATE", word)
     return number
 
 
@@ -93,7 +93,7 @@ def _recording(plain: Plain | None) -> types_pb2.Recording | None:
         return None
     return types_pb2.Recording(
         file=plain.get("file") or "",
-        state=_number(types_pb2.RecordingState, "RECORDING_STATE", plain["state"]),
+        state=enum_number(types_pb2.RecordingState, "RECORDING_STATE", plain["state"]),
         streams={
             name: types_pb2.RecordedStream(**_known(types_pb2.RecordedStream, counts))
             for name, counts in (plain.get("streams") or {}).items()
@@ -114,7 +114,7 @@ def stream_info(plain: Plain) -> types_pb2.StreamInfo:
     statistics = plain.get("statistics")
     return types_pb2.StreamInfo(
         name=plain["name"],
-        kind=_number(types_pb2.StreamKind, "STREAM_KIND", spec["kind"]),
+        kind=enum_number(types_pb2.StreamKind, "STREAM_KIND", spec["kind"]),
         channels=[types_pb2.Channel(**_known(types_pb2.Channel, c)) for c in spec["channels"]],
         sample_rate=spec.get("sample_rate") or "",
         instrument=spec.get("instrument") or "",
@@ -163,7 +163,7 @@ def daemon_info(plain: Plain) -> control_pb2.GetDaemonInfoResponse:
 def system_status(plain: Plain) -> control_pb2.StreamStatusResponse:
     """What the daemon does."""
     status = control_pb2.StreamStatusResponse(
-        state=_number(control_pb2.SystemState, "SYSTEM_STATE", plain["state"]),
+        state=enum_number(control_pb2.SystemState, "SYSTEM_STATE", plain["state"]),
         uptime_secs=plain["uptime_secs"],
         memory_bytes=plain["memory_bytes"],
         active_executions=_run_ids(plain["active_runs"]),

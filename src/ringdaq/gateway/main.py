@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.gateway.auth import read_token
+from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.server import GatewayServer
+from ringdaq.recorder.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,9 @@ class Gateway:
         )
         # A Stop must not wait behind calls that take their time.
         self._urgent = DaemonLink(control_socket)
-        self._server = GatewayServer(token, self._link, self._urgent, RingHub(rings))
+        self._data_directory: Path | None = None
+        self._history = HistoryDesk(rings, self._open_catalogue)
+        self._server = GatewayServer(token, self._link, self._urgent, RingHub(rings), self._history)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -51,7 +55,12 @@ class Gateway:
 
     async def _ready(self, link: DaemonLink) -> None:
         await link.call("gateway.ready", {"address": self.address})
+        self._data_directory = Path((await link.call("info"))["data_directory"])
         await self._server.set_healthy(True)
+
+    def _open_catalogue(self) -> Catalogue | None:
+        """The recordings, once the daemon has said where they are."""
+        return None if self._data_directory is None else Catalogue(self._data_directory)
 
     async def _away(self) -> None:
         await self._server.set_healthy(False)
@@ -66,6 +75,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._history.close()
 
 
 @contextmanager

@@ -11,14 +11,22 @@ from grpc_reflection.v1alpha import reflection
 
 from ringdaq.errors import BusyError
 from ringdaq.gateway.auth import TokenInterceptor
+from ringdaq.gateway.catalogue_service import CatalogueService
 from ringdaq.gateway.control_service import ControlService
 from ringdaq.gateway.data_service import DataService
 from ringdaq.gateway.failures import ErrorInterceptor
+from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.instrument_service import InstrumentService
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.queue_service import QueueService
 from ringdaq.gateway.rings import RingHub
-from ringdaq.v1 import control_pb2_grpc, data_pb2_grpc, instruments_pb2_grpc, queue_pb2_grpc
+from ringdaq.v1 import (
+    catalogue_pb2_grpc,
+    control_pb2_grpc,
+    data_pb2_grpc,
+    instruments_pb2_grpc,
+    queue_pb2_grpc,
+)
 from ringdaq.wire import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 
 HOST = "127.0.0.1"
@@ -27,6 +35,7 @@ SERVICES = (
     "ringdaq.v1.InstrumentService",
     "ringdaq.v1.DataService",
     "ringdaq.v1.QueueService",
+    "ringdaq.v1.CatalogueService",
 )
 BIND_RETRY_SECS = 0.1
 OPTIONS = (
@@ -43,7 +52,14 @@ OPTIONS = (
 class GatewayServer:
     """The network face of one daemon."""
 
-    def __init__(self, token: str, link: DaemonLink, urgent: DaemonLink, hub: RingHub) -> None:
+    def __init__(
+        self,
+        token: str,
+        link: DaemonLink,
+        urgent: DaemonLink,
+        hub: RingHub,
+        history: HistoryDesk,
+    ) -> None:
         self.address = ""
         self._server = grpc.aio.server(
             interceptors=[TokenInterceptor(token), ErrorInterceptor()], options=OPTIONS
@@ -55,7 +71,12 @@ class GatewayServer:
             InstrumentService(link, urgent), self._server
         )
         queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(link), self._server)
-        data_pb2_grpc.add_DataServiceServicer_to_server(DataService(link, hub), self._server)
+        data_pb2_grpc.add_DataServiceServicer_to_server(
+            DataService(link, hub, history), self._server
+        )
+        catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(
+            CatalogueService(link), self._server
+        )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from ringdaq.v1 import types_pb2 as ringdaq_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ringdaq/v1/data.proto\x12\nringdaq.v1\x1a\x16ringdaq/v1/types.proto\"\x14\n\x12ListStreamsRequest\">\n\x13ListStreamsResponse\x12\'\n\x07streams\x18\x01 \x03(\x0b\x32\x16.ringdaq.v1.StreamInfo\"&\n\x14StreamBatchesRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\"v\n\x15StreamBatchesResponse\x12(\n\x06schema\x18\x01 \x01(\x0b\x32\x16.ringdaq.v1.RingSchemaH\x00\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x17.ringdaq.v1.RecordBatchH\x00\x42\t\n\x07\x63ontent\"F\n\nRingSchema\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x14\n\x0c\x61rrow_schema\x18\x03 \x01(\x0c\"\x94\x01\n\x0bRecordBatch\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\x04\x12\x13\n\x0b\x66irst_nanos\x18\x03 \x01(\x03\x12\x12\n\nlast_nanos\x18\x04 \x01(\x03\x12\x13\n\x0b\x61rrow_batch\x18\x05 \x01(\x0c\x12\x14\n\x0clost_records\x18\x06 \x01(\x04\x12\x11\n\tlost_rows\x18\x07 \x01(\x04\x32\xb5\x01\n\x0b\x44\x61taService\x12N\n\x0bListStreams\x12\x1e.ringdaq.v1.ListStreamsRequest\x1a\x1f.ringdaq.v1.ListStreamsResponse\x12V\n\rStreamBatches\x12 .ringdaq.v1.StreamBatchesRequest\x1a!.ringdaq.v1.StreamBatchesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ringdaq/v1/data.proto\x12\nringdaq.v1\x1a\x16ringdaq/v1/types.proto\"\x14\n\x12ListStreamsRequest\">\n\x13ListStreamsResponse\x12\'\n\x07streams\x18\x01 \x03(\x0b\x32\x16.ringdaq.v1.StreamInfo\"&\n\x14StreamBatchesRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\"v\n\x15StreamBatchesResponse\x12(\n\x06schema\x18\x01 \x01(\x0b\x32\x16.ringdaq.v1.RingSchemaH\x00\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x17.ringdaq.v1.RecordBatchH\x00\x42\t\n\x07\x63ontent\"F\n\nRingSchema\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x14\n\x0c\x61rrow_schema\x18\x03 \x01(\x0c\"\x94\x01\n\x0bRecordBatch\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\x04\x12\x13\n\x0b\x66irst_nanos\x18\x03 \x01(\x03\x12\x12\n\nlast_nanos\x18\x04 \x01(\x03\x12\x13\n\x0b\x61rrow_batch\x18\x05 \x01(\x0c\x12\x14\n\x0clost_records\x18\x06 \x01(\x04\x12\x11\n\tlost_rows\x18\x07 \x01(\x04\"u\n\x13QueryHistoryRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x13\n\x0bsince_nanos\x18\x02 \x01(\x03\x12\x13\n\x0buntil_nanos\x18\x03 \x01(\x03\x12\x12\n\nmax_points\x18\x04 \x01(\r\x12\x10\n\x08\x63hannels\x18\x05 \x03(\t\"\x8b\x01\n\x14QueryHistoryResponse\x12&\n\x06stream\x18\x01 \x01(\x0b\x32\x16.ringdaq.v1.StreamInfo\x12%\n\x04rows\x18\x02 \x01(\x0b\x32\x17.ringdaq.v1.HistoryRows\x12$\n\x04gaps\x18\x03 \x03(\x0b\x32\x16.ringdaq.v1.HistoryGap\"\xad\x01\n\x0bHistoryRows\x12\x0e\n\x06\x66olded\x18\x01 \x01(\x08\x12)\n\x06source\x18\x02 \x01(\x0e\x32\x19.ringdaq.v1.HistorySource\x12\x13\n\x0b\x66irst_nanos\x18\x03 \x01(\x0c\x12\x12\n\nlast_nanos\x18\x04 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x05 \x01(\x0c\x12*\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x19.ringdaq.v1.HistoryColumn\"j\n\rHistoryColumn\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x0b\n\x03low\x18\x03 \x01(\x0c\x12\x0c\n\x04high\x18\x04 \x01(\x0c\x12\r\n\x05texts\x18\x05 \x03(\t\x12\x0f\n\x07missing\x18\x06 \x01(\x0c\"a\n\nHistoryGap\x12\x13\n\x0b\x66irst_nanos\x18\x01 \x01(\x03\x12\x12\n\nlast_nanos\x18\x02 \x01(\x03\x12\x11\n\x04rows\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\tB\x07\n\x05_rows*a\n\rHistorySource\x12\x1e\n\x1aHISTORY_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13HISTORY_SOURCE_RING\x10\x01\x12\x17\n\x13HISTORY_SOURCE_FILE\x10\x02\x32\x8a\x02\n\x0b\x44\x61taService\x12N\n\x0bListStreams\x12\x1e.ringdaq.v1.ListStreamsRequest\x1a\x1f.ringdaq.v1.ListStreamsResponse\x12V\n\rStreamBatches\x12 .ringdaq.v1.StreamBatchesRequest\x1a!.ringdaq.v1.StreamBatchesResponse0\x01\x12S\n\x0cQueryHistory\x12\x1f.ringdaq.v1.QueryHistoryRequest\x1a .ringdaq.v1.QueryHistoryResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ringdaq.v1.data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_HISTORYSOURCE']._serialized_start=1174
+  _globals['_HISTORYSOURCE']._serialized_end=1271
   _globals['_LISTSTREAMSREQUEST']._serialized_start=61
   _globals['_LISTSTREAMSREQUEST']._serialized_end=81
   _globals['_LISTSTREAMSRESPONSE']._serialized_start=83
@@ -44,6 +46,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RINGSCHEMA']._serialized_end=377
   _globals['_RECORDBATCH']._serialized_start=380
   _globals['_RECORDBATCH']._serialized_end=528
-  _globals['_DATASERVICE']._serialized_start=531
-  _globals['_DATASERVICE']._serialized_end=712
+  _globals['_QUERYHISTORYREQUEST']._serialized_start=530
+  _globals['_QUERYHISTORYREQUEST']._serialized_end=647
+  _globals['_QUERYHISTORYRESPONSE']._serialized_start=650
+  _globals['_QUERYHISTORYRESPONSE']._serialized_end=789
+  _globals['_HISTORYROWS']._serialized_start=792
+  _globals['_HISTORYROWS']._serialized_end=965
+  _globals['_HISTORYCOLUMN']._serialized_start=967
+  _globals['_HISTORYCOLUMN']._serialized_end=1073
+  _globals['_HISTORYGAP']._serialized_start=1075
+  _globals['_HISTORYGAP']._serialized_end=1172
+  _globals['_DATASERVICE']._serialized_start=1274
+  _globals['_DATASERVICE']._serialized_end=1540
 # @@protoc_insertion_point(module_scope)

@@ -15,6 +15,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ringdaq.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -26,6 +27,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _HistorySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistorySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistorySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_SOURCE_UNSPECIFIED: _HistorySource.ValueType  # 0
+    """Not known; never sent."""
+    HISTORY_SOURCE_RING: _HistorySource.ValueType  # 1
+    """A ring."""
+    HISTORY_SOURCE_FILE: _HistorySource.ValueType  # 2
+    """A recorded file."""
+
+class HistorySource(_HistorySource, metaclass=_HistorySourceEnumTypeWrapper):
+    """Where rows come from."""
+
+HISTORY_SOURCE_UNSPECIFIED: HistorySource.ValueType  # 0
+"""Not known; never sent."""
+HISTORY_SOURCE_RING: HistorySource.ValueType  # 1
+"""A ring."""
+HISTORY_SOURCE_FILE: HistorySource.ValueType  # 2
+"""A recorded file."""
+Global___HistorySource: _TypeAlias = HistorySource  # noqa: Y015
 
 @_typing.final
 class ListStreamsRequest(_message.Message):
@@ -199,3 +224,205 @@ class RecordBatch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordBatch: _TypeAlias = RecordBatch  # noqa: Y015
+
+@_typing.final
+class QueryHistoryRequest(_message.Message):
+    """Asks for what a stream held between two times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    SINCE_NANOS_FIELD_NUMBER: _builtins.int
+    UNTIL_NANOS_FIELD_NUMBER: _builtins.int
+    MAX_POINTS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream's name."""
+    since_nanos: _builtins.int
+    """The first moment wanted; 0: as far back as anything is held."""
+    until_nanos: _builtins.int
+    """The last moment wanted; 0: now."""
+    max_points: _builtins.int
+    """At most so many points a channel, a least and a greatest value for each bin of rows;
+    0: every row as it is.
+    """
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these channels; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        since_nanos: _builtins.int = ...,
+        until_nanos: _builtins.int = ...,
+        max_points: _builtins.int = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "max_points", b"max_points", "since_nanos", b"since_nanos", "stream", b"stream", "until_nanos", b"until_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryHistoryRequest: _TypeAlias = QueryHistoryRequest  # noqa: Y015
+
+@_typing.final
+class QueryHistoryResponse(_message.Message):
+    """A part of what a stream held, in the order of time: rings and files are one line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stream(self) -> _types_pb2.StreamInfo:
+        """What the stream carries; in the first message only."""
+
+    @_builtins.property
+    def rows(self) -> Global___HistoryRows:
+        """Rows or bins; absent: none in this message."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryGap]:
+        """Stretches without rows; all of them in the last message."""
+
+    def __init__(
+        self,
+        *,
+        stream: _types_pb2.StreamInfo | None = ...,
+        rows: Global___HistoryRows | None = ...,
+        gaps: _abc.Iterable[Global___HistoryGap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "stream", b"stream"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "rows", b"rows", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryHistoryResponse: _TypeAlias = QueryHistoryResponse  # noqa: Y015
+
+@_typing.final
+class HistoryRows(_message.Message):
+    """Rows, or bins of rows, that follow each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDED_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FIRST_NANOS_FIELD_NUMBER: _builtins.int
+    LAST_NANOS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    folded: _builtins.bool
+    """Whether each entry is a bin of several rows."""
+    source: Global___HistorySource.ValueType
+    """Where the rows come from."""
+    first_nanos: _builtins.bytes
+    """Time of each row, or of the first row of each bin: int64 little-endian."""
+    last_nanos: _builtins.bytes
+    """Time of the last row of each bin: int64 little-endian; empty unless folded."""
+    counts: _builtins.bytes
+    """Rows in each bin: int64 little-endian; empty unless folded."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryColumn]:
+        """The values, a column a channel."""
+
+    def __init__(
+        self,
+        *,
+        folded: _builtins.bool = ...,
+        source: Global___HistorySource.ValueType = ...,
+        first_nanos: _builtins.bytes = ...,
+        last_nanos: _builtins.bytes = ...,
+        counts: _builtins.bytes = ...,
+        columns: _abc.Iterable[Global___HistoryColumn] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "counts", b"counts", "first_nanos", b"first_nanos", "folded", b"folded", "last_nanos", b"last_nanos", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryRows: _TypeAlias = HistoryRows  # noqa: Y015
+
+@_typing.final
+class HistoryColumn(_message.Message):
+    """The values of one channel, in physical units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel's name."""
+    dtype: _builtins.str
+    """Type of the numbers in `low` and `high`, such as "float64"; "string": see texts."""
+    low: _builtins.bytes
+    """The values, or the least value of each bin: little-endian, images row by row. NaN: no value."""
+    high: _builtins.bytes
+    """The greatest value of each bin; empty unless folded."""
+    missing: _builtins.bytes
+    """One byte a row, 1 where the value is missing; empty: none is."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values of a channel of text."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        dtype: _builtins.str = ...,
+        low: _builtins.bytes = ...,
+        high: _builtins.bytes = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        missing: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "dtype", b"dtype", "high", b"high", "low", b"low", "missing", b"missing", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryColumn: _TypeAlias = HistoryColumn  # noqa: Y015
+
+@_typing.final
+class HistoryGap(_message.Message):
+    """A stretch of time for which a stream has no rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_NANOS_FIELD_NUMBER: _builtins.int
+    LAST_NANOS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    first_nanos: _builtins.int
+    """Time of the last row before it, or the beginning of what was asked for."""
+    last_nanos: _builtins.int
+    """Time of the first row after it, or the end of what was asked for."""
+    rows: _builtins.int
+    """Rows that are missing; absent: not known."""
+    reason: _builtins.str
+    """Why: "not produced", "writer ended", "lost before it was recorded", "not recorded"."""
+    def __init__(
+        self,
+        *,
+        first_nanos: _builtins.int = ...,
+        last_nanos: _builtins.int = ...,
+        rows: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "rows", b"rows"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "first_nanos", b"first_nanos", "last_nanos", b"last_nanos", "reason", b"reason", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rows: _TypeAlias = _typing.Literal["rows"]  # noqa: Y015
+    _WhichOneofArgType__rows: _TypeAlias = _typing.Literal["_rows", b"_rows"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rows) -> _WhichOneofReturnType__rows | None: ...
+
+Global___HistoryGap: _TypeAlias = HistoryGap  # noqa: Y015

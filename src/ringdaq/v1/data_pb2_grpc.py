@@ -45,6 +45,11 @@ class DataServiceStub:
                 request_serializer=ringdaq_dot_v1_dot_data__pb2.StreamBatchesRequest.SerializeToString,
                 response_deserializer=ringdaq_dot_v1_dot_data__pb2.StreamBatchesResponse.FromString,
                 _registered_method=True)
+        self.QueryHistory = channel.unary_stream(
+                '/ringdaq.v1.DataService/QueryHistory',
+                request_serializer=ringdaq_dot_v1_dot_data__pb2.QueryHistoryRequest.SerializeToString,
+                response_deserializer=ringdaq_dot_v1_dot_data__pb2.QueryHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class DataServiceServicer:
@@ -66,6 +71,13 @@ class DataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryHistory(self, request, context):
+        """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DataServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_DataServiceServicer_to_server(servicer, server):
                     servicer.StreamBatches,
                     request_deserializer=ringdaq_dot_v1_dot_data__pb2.StreamBatchesRequest.FromString,
                     response_serializer=ringdaq_dot_v1_dot_data__pb2.StreamBatchesResponse.SerializeToString,
+            ),
+            'QueryHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.QueryHistory,
+                    request_deserializer=ringdaq_dot_v1_dot_data__pb2.QueryHistoryRequest.FromString,
+                    response_serializer=ringdaq_dot_v1_dot_data__pb2.QueryHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class DataService:
             '/ringdaq.v1.DataService/StreamBatches',
             ringdaq_dot_v1_dot_data__pb2.StreamBatchesRequest.SerializeToString,
             ringdaq_dot_v1_dot_data__pb2.StreamBatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ringdaq.v1.DataService/QueryHistory',
+            ringdaq_dot_v1_dot_data__pb2.QueryHistoryRequest.SerializeToString,
+            ringdaq_dot_v1_dot_data__pb2.QueryHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class DataServiceStub:
     """Sends a stream's records as they are written, from the next one on, through all generations
     to come. The initial metadata arrive once the subscription stands.
     """
+    QueryHistory: _grpc.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]
+    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
 
 @_typing.type_check_only
 class DataServiceAsyncStub(DataServiceStub):
@@ -59,6 +61,8 @@ class DataServiceAsyncStub(DataServiceStub):
     """Sends a stream's records as they are written, from the next one on, through all generations
     to come. The initial metadata arrive once the subscription stands.
     """
+    QueryHistory: _aio.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]  # type: ignore[assignment]
+    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
 
 class DataServiceServicer(metaclass=_abc_1.ABCMeta):
     """Streams of any kind, as Arrow record batches."""
@@ -80,5 +84,13 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends a stream's records as they are written, from the next one on, through all generations
         to come. The initial metadata arrive once the subscription stands.
         """
+
+    @_abc_1.abstractmethod
+    def QueryHistory(
+        self,
+        request: _data_pb2.QueryHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_data_pb2.QueryHistoryResponse], _abc.AsyncIterator[_data_pb2.QueryHistoryResponse]]:
+        """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
 
 def add_DataServiceServicer_to_server(servicer: DataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

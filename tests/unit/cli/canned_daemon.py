@@ -31,6 +31,7 @@ class FakeDaemon:
             "version": "0",
             "control_socket": str(path),
             "ring_directory": str(state),
+            "data_directory": str(state),
             "grpc_address": "",
             "token_file": str(state / "token"),
         }

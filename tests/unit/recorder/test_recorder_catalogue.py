@@ -9,8 +9,8 @@ import threading
 from datetime import datetime
 
 import pytest
+from recorder_bench import START, Bench
 
-from conftest import START, Bench
 from ringdaq.errors import BadRequestError, BusyError, UnknownRunError
 from ringdaq.recorder.catalogue import Catalogue
 from ringdaq.recorder.catalogue.compare import compare
