@@ -29,6 +29,7 @@ COMMANDS = {
     "save": ("ringdaq.cli.record:save", "Save the last minutes after the fact."),
     "history": ("ringdaq.cli.history:history", "Print what a stream held."),
     "runs": ("ringdaq.cli.runs:runs", "Find, annotate and compare recordings."),
+    "replay": ("ringdaq.cli.replay:replay", "Play a recording as live streams."),
     "export": ("ringdaq.cli.export:export", "Write a recording in another format."),
     "describe": ("ringdaq.cli.recordings:describe", "Say what is in a recording."),
     "recover": ("ringdaq.cli.recordings:recover", "Rebuild a recording from its journal."),

@@ -29,6 +29,7 @@ DRIVERS: Mapping[str, str] = MappingProxyType(
         "simulated.eeg": "ringdaq.instruments.sim.eeg:DRIVER",
         "newport.esp300": "ringdaq.instruments.drivers.esp300:DRIVER",
         "replay.edf": "ringdaq.instruments.drivers.edf_replay:DRIVER",
+        "replay.recording": "ringdaq.recorder.replay:DRIVER",
     }
 )
 """ringdaq's own drivers and where they are; a rig may name another as `package.module:NAME`."""

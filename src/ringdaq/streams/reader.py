@@ -151,11 +151,6 @@ class StreamReader:
             raise self._no_sequence(sequence) from None
         return Record(self._layout, sequence, frame, payload)
 
-    @property
-    def layout(self) -> Layout:
-        """The spec and the columns of the ring's records."""
-        return self._layout
-
     def frame(self, sequence: int) -> tuple[int, int, int, int]:
         """A record's rows, first time, last time, and the rows before it; nothing is copied."""
         try:
