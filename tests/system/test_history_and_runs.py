@@ -114,8 +114,8 @@ def test_what_makes_no_sense_is_refused(client):
 
 def test_after_the_rings_are_gone_the_files_answer(start_daemon, daemon, client):
     run = record(client)
-    rows = client.history("stage", until=run.end_nanos)
-    eeg = client.history("eeg", until=run.end_nanos)
+    rows = client.history("stage")
+    eeg = client.history("eeg")
     client.close()
     daemon.stop()
     again = start_daemon(gateway=True, more=EEG)
