@@ -33,24 +33,17 @@ options = { mode = "realistic" }
 """
 
 
-def _child_of(pid: int) -> int:
-    """The only child of a process: here the script's."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    (child,) = " ".join(path.read_text() for path in children).split()
-    return int(child)
-
-
 def _moving(control: ControlClient) -> bool:
     question = {"instrument": "stage", "verb": "position"}
     before: dict[str, Any] = control.call("instruments.call", question)
     return bool(control.call("instruments.call", question) != before)
 
 
-def _one(daemon: TemporaryDaemon, control: ControlClient, script: str) -> float:
+def _one(control: ControlClient, script: str) -> float:
     run_id = control.call("runs.start", {"script": script})["run_id"]
     while not _moving(control):
         time.sleep(0.005)
-    os.kill(_child_of(daemon.pid), signal.SIGKILL)
+    os.kill(control.call("runs.status", {"run_id": run_id})["pid"], signal.SIGKILL)
     killed = time.monotonic()
     status = control.call("runs.wait", {"run_id": run_id, "timeout": 30}, timeout=40)
     if status["state"] != "crashed":
@@ -67,7 +60,7 @@ def measure() -> list[Row]:
             control = daemon.control()
             source = "stage.move_abs(50)\nstage.move_abs(0)\n"
             script = control.call("scripts.upload", {"content": source, "name": "move.py"})
-            slowest = max(_one(daemon, control, script["script_id"]) for _ in range(ROUNDS))
+            slowest = max(_one(control, script["script_id"]) for _ in range(ROUNDS))
     return [
         Row(
             "crash_notice", f"killed script closed and stage at rest, slowest of {ROUNDS}",
