@@ -12,6 +12,9 @@ const SILENCE: f64 = 1e-200;
 /// The same for floats.
 const SILENCE_F32: f32 = 1e-30;
 
+/// Coefficients that differ by less, relatively, were meant to be the same: designs round.
+const SAME: f64 = 1e-12;
+
 /// One section as `scipy.signal` writes it: b0, b1, b2, a0, a1, a2.
 pub type Section = [f64; 6];
 
@@ -134,7 +137,8 @@ impl Cascade {
             a: [a1 / a0, a2 / a0],
         });
         let plain: Vec<Step> = plain.collect();
-        self.unit = plain.iter().all(|step| step.b[0] != 0.0 && step.b[2] == step.b[0]);
+        let is_unit = |b: &[f64; 3]| b[0] != 0.0 && (b[2] / b[0] - 1.0).abs() < SAME;
+        self.unit = plain.iter().all(|step| is_unit(&step.b));
         self.gain = 1.0;
         self.steps = plain;
         if self.unit {
