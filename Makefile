@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 CORE_SOURCES := core/Cargo.toml core/Cargo.lock core/pyproject.toml core/ringdaq_core.pyi $(shell find core/src -name '*.rs' 2>/dev/null)
 LOOM_FLAGS := --cfg loom
 
-.PHONY: help setup gen gen-check lint format test test-fast test-core check-aarch64 soak bench bench-pipeline bench-ring bench-scripts demo lock clean
+.PHONY: help setup gen gen-check lint format test test-fast test-core check-aarch64 soak bench bench-pipeline bench-record bench-ring bench-scripts demo lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-pipeline: setup ## measure the pipeline beside C, scipy and Numba
 
 bench-ring: setup ## measure the ring beside limits and peers; writes docs/explanations/benchmarks.md
 	$(PY) -m benchmarks.ring_bench
+
+bench-record: setup ## measure recording beside the disk's own limits
+	$(PY) -m benchmarks.record
 
 .venv-script-peers/ready: benchmarks/script-peers.txt | $(STAMPS)/deps
 	test -x .venv-script-peers/bin/python || $(PYTHON) -m venv .venv-script-peers

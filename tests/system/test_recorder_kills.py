@@ -21,6 +21,7 @@ from ringdaq.recorder import describe_file, recover
 pytestmark = pytest.mark.slow
 
 KILLS = 10
+ROUNDS = 10
 RATE = 10_000
 STREAM = "fast"
 
@@ -69,10 +70,11 @@ def check_flushed(path):
     return rows
 
 
+@pytest.mark.parametrize("seed", range(ROUNDS))
 def test_ten_kills_at_ten_thousand_rows_a_second_lose_nothing_and_double_nothing(
-    stand, start_writer
+    stand, start_writer, seed
 ):
-    chance = random.Random(5)
+    chance = random.Random(seed)
     writer = start_writer(rate=RATE, total=70_000, capacity_bytes=64 << 20)
     stand.start_recorder()
     file = stand.open("run", [writer.reader])

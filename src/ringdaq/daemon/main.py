@@ -164,6 +164,7 @@ class Daemon:
         self._make_safe()
         for run_id in self._store.interrupt_open_runs():
             log.warning("run %s was open when an earlier daemon died: interrupted", run_id)
+            self._desk.expect([run_id])
         self._spares.start()
         self._server.start()
         self._start_children()

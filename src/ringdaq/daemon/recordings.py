@@ -87,6 +87,7 @@ class RecordingDesk:
         self._writers: dict[str, dict[str, StreamWriter]] = {}
         self._reports: dict[str, dict[str, Any]] = {}
         self._send: Send | None = None
+        self._expected: set[str] = set()
         self._git = git_state(rig.path.parent)
 
     # --- the recorder's side
@@ -98,9 +99,15 @@ class RecordingDesk:
             return {
                 "recordings": list(self._open.values()),
                 "data_directory": str(self.data_directory),
+                "expected": sorted(self._expected),
                 "flush_secs": self._rig.recording.flush_secs,
                 "keep_journal": self._rig.recording.keep_journal,
             }
+
+    def expect(self, recording_ids: Iterable[str]) -> None:
+        """Recordings of an earlier daemon, whose end nobody has told yet."""
+        with self._lock:
+            self._expected |= set(recording_ids)
 
     def detach(self, send: Send) -> None:
         """The recorder has gone."""
@@ -121,6 +128,7 @@ class RecordingDesk:
                 log.error("recording %s: %s", recording_id, report["error"])
             self._reports[recording_id] = report
             if report["state"] != "recording":
+                self._expected.discard(recording_id)
                 self._open.pop(recording_id, None)
                 self._writers.pop(recording_id, None)
             self._changed.notify_all()

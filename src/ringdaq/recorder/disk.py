@@ -6,6 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+# The kernel takes no more in one call.
+MAX_PARTS = 1024
+
 
 class Disk:
     """File operations that either succeed whole or raise `OSError`."""
@@ -25,10 +28,15 @@ class Disk:
 
     def write(self, fd: int, parts: Sequence[bytes | memoryview]) -> int:
         """Write all parts at the end of the file, however often the kernel takes only some."""
-        data = memoryview(b"".join(parts))
-        total = len(data)
-        while data:
-            data = data[os.write(fd, data) :]
+        waiting = [memoryview(part) for part in parts if len(part)]
+        total, place = sum(map(len, waiting)), 0
+        while place < len(waiting):
+            written = os.writev(fd, waiting[place : place + MAX_PARTS])
+            while place < len(waiting) and written >= len(waiting[place]):
+                written -= len(waiting[place])
+                place += 1
+            if written:
+                waiting[place] = waiting[place][written:]
         return total
 
     def write_at(self, fd: int, data: bytes | memoryview, place: int) -> None:

@@ -132,7 +132,7 @@ class Footer:
     entries: int
     bytes: int
     crc: int
-    """CRC-32 of those bytes."""
+    """CRC-32 of the entries' headers, each of which holds the checksum of its payload."""
 
 
 Part = bytes | memoryview

@@ -124,16 +124,18 @@ class JournalWriter:
         if self._fd < 0:
             written = [*self._preamble(), *bodies]
             parts.append(self._begin())
-        now = now_nanos()
+        now, crc = now_nanos(), self._crc
         for number, body in enumerate(written, self.next_entry):
-            parts += encode_entry(body, number, now, self._seed)
+            entry = encode_entry(body, number, now, self._seed)
+            crc = crc_of(entry[:1], crc)
+            parts += entry
         self._check_space(sum(map(len, parts)))
         length = self._disk.write(self._fd, parts)
         self._disk.sync(self._fd)
         if not self._length:
             self._disk.sync_directory(self.directory)
         self._length += length
-        self._crc = crc_of(parts, self._crc)
+        self._crc = crc
         self.next_entry += len(written)
         return [*closed, *written]
 

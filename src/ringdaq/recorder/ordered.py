@@ -21,6 +21,7 @@ from ringdaq.recorder.disk import Disk
 _OBJECT_HEADER_PREFIX_BYTES = 16
 _MESSAGE_PREFIX_BYTES = 8
 _MAX_MESSAGE = 0x18
+_MAX_EMPTY_BYTES = 1024
 # Steps of a commit, for what is rewritten in place.
 _SUPERBLOCK, _HEAP, _DATA, _TREE, _NAMES, _HEADER = range(6)
 _SIGNATURES = {
@@ -222,6 +223,8 @@ def _is_continuation(data: bytes) -> bool:
         size = int.from_bytes(data[place + 2 : place + 4], "little")
         if kind > _MAX_MESSAGE or any(data[place + 5 : place + 8]) or (kind and not size):
             return False
+        if not found and place > _MAX_EMPTY_BYTES:
+            return False  # zeros are data
         found = found or kind > 0
         place += _MESSAGE_PREFIX_BYTES + size
     return found and place == len(data)

@@ -44,6 +44,15 @@ def mark_sealed(
         disk.sync_directory(directory)
 
 
+def read_mark(directory: Path) -> dict[str, Any] | None:
+    """What `mark_sealed` noted of the journal's recording; `None` if it is not sealed."""
+    try:
+        noted: dict[str, Any] = json.loads((directory / MARK).read_bytes())
+    except FileNotFoundError:
+        return None
+    return noted
+
+
 def unsealed(data_directory: Path) -> Iterator[Path]:
     """The journals below a directory whose recordings nobody has finished."""
     found = {path.parent for path in data_directory.rglob(f"segment-*{SUFFIX}")}

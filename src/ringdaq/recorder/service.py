@@ -24,7 +24,7 @@ from ringdaq.recorder.description import Description, parse_description
 from ringdaq.recorder.rebuild import find_description
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.reports import CALL_SECS, Reporter
-from ringdaq.recorder.seal import unsealed
+from ringdaq.recorder.seal import read_mark, unsealed
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ REPORT_SECS = 1.0
 LAST_REPORT_SECS = 5.0
 OPEN_SECS = 0.25
 HUNG_UP = "hung up"
+NOTHING_KEPT = RecordingError("the daemon died before the recorder had begun; nothing was kept")
 SHUTDOWN = "shutdown"
 
 
@@ -52,6 +53,8 @@ class RecorderService:
         self._noter: Noter | None = None
         self._waiting: dict[str, Description] = {}
         """Recordings whose journal another process still holds."""
+        self._orphans: list[Path] = []
+        """Journals of recordings that nobody describes any more."""
         self._flush_secs = FLUSH_SECS
         self._keep_journal = True
         self._report_at = 0.0
@@ -103,21 +106,36 @@ class RecorderService:
         for plain in reply["recordings"]:
             self._describe(plain)
         if directory := reply.get("data_directory"):
-            self._adopt(Path(directory))
+            data = Path(directory)
+            found = {data / "journals" / name for name in reply.get("expected") or ()}
+            self._orphans = sorted(found | set(unsealed(data)))
+        self._open_waiting()
 
-    def _adopt(self, data_directory: Path) -> None:
-        """Finish recordings that nobody describes any more."""
-        for directory in unsealed(data_directory):
-            try:
-                plain = {**find_description(directory), "directory": str(directory)}
-                if plain["recording_id"] not in self._recordings:
-                    self._open(parse_description(plain)).interrupt()
-            except (OSError, RecordingError) as error:
-                log.warning("an unfinished recording is left as it is: %s", error)
+    def _adopt(self, directory: Path) -> bool:
+        """Finish a recording that nobody describes any more; returns whether that is settled.
+
+        An older recorder may still be at it: then what it has sealed is told in its place.
+        """
+        if not directory.is_dir():
+            self._report_trouble({"recording_id": directory.name}, "failed", NOTHING_KEPT)
+            return True
+        try:
+            sealed = read_mark(directory)
+            if sealed is not None:
+                self._reporter.put({**sealed, "state": "sealed", "error": None})
+                return True
+            plain = {**find_description(directory), "directory": str(directory)}
+            if plain["recording_id"] not in self._recordings:
+                self._open(parse_description(plain)).interrupt()
+        except BlockingIOError:
+            return False
+        except (OSError, RecordingError) as error:
+            log.warning("an unfinished recording is left as it is: %s", error)
+        return True
 
     def _listen(self, more: bool) -> None:
         """Take all events; sleeps until one comes or the rings are to be looked at again."""
-        busy = bool(self._recordings or self._waiting)
+        busy = bool(self._recordings or self._waiting or self._orphans)
         timeout = 0.0 if more else TICK_SECS if busy else None
         try:
             while True:
@@ -199,9 +217,10 @@ class RecorderService:
 
     def _open_waiting(self) -> None:
         now = time.monotonic()
-        if not self._waiting or now < self._open_at:
+        if not (self._waiting or self._orphans) or now < self._open_at:
             return
         self._open_at = now + OPEN_SECS
+        self._orphans = [orphan for orphan in self._orphans if not self._adopt(orphan)]
         waiting, self._waiting = self._waiting, {}
         for description in waiting.values():
             self._try_open(description)

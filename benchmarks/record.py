@@ -1,0 +1,159 @@
+"""`make bench-record`: what recording costs, beside the limits of the disk in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS, machine, quantile
+from benchmarks.record_load import Load, events, frames, rows
+from benchmarks.record_stand import Stand, cpu_secs
+
+MIB = 1 << 20
+Figure = dict[str, Any]
+
+
+def figure(
+    name: str,
+    value: float,
+    unit: str,
+    limit: float,
+    ratio: float,
+    must: str,
+    met: bool,
+    **more: Any,
+) -> Figure:
+    """A line of the table and of `results/record.json`."""
+    kept = {"id": name, "value": value, "unit": unit, "limit": limit, "ratio": ratio}
+    return {**kept, "peers": {}, "must_reach": must, "met": met, "more": more}
+
+
+def fdatasync_secs(directory: Path, size: int, count: int) -> float:
+    """The median time of one append of that size and its fdatasync."""
+    data, taken = os.urandom(size), []
+    with (directory / "sync").open("wb", buffering=0) as file:
+        for _ in range(count):
+            before = time.perf_counter()
+            file.write(data)
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - before)
+    return quantile(taken, 0.5)
+
+
+def disk_rate(directory: Path, size: int, piece: int) -> float:
+    """Bytes a second of a plain sequential write, synced after each piece."""
+    data = os.urandom(piece)
+    before = time.perf_counter()
+    with (directory / "sequential").open("wb", buffering=0) as file:
+        for _ in range(size // piece):
+            file.write(data)
+            os.fdatasync(file.fileno())
+    return size // piece * piece / (time.perf_counter() - before)
+
+
+def durable(directory: Path, rings: Path, share: float) -> list[Figure]:
+    """How long after it was accepted a row is durable, at 10 000 rows a second."""
+    sync = fdatasync_secs(directory, 64 << 10, max(20, int(200 * share)))
+    late = rows(directory, rings, rate=10_000, secs=6 * share, tick_secs=0.05)
+    p99 = quantile(late, 0.99)
+    asked = rows(directory, rings, rate=10_000, secs=3 * share, tick_secs=0.0)
+    middle = quantile(asked, 0.5)
+    single = fdatasync_secs(directory, 512, max(20, int(200 * share)))
+    return [
+        figure("durable", p99 * 1e3, "ms", sync * 1e3, p99 / 0.1, "p99 ≤ 100 ms", p99 <= 0.1,
+               p50_ms=quantile(late, 0.5) * 1e3),
+        figure("durable_asked", middle * 1e3, "ms", single * 1e3, middle / single,
+               "≤ 2 × one fdatasync, without waiting for more rows", middle <= 2 * single,
+               p99_ms=quantile(asked, 0.99) * 1e3),
+    ]  # fmt: skip
+
+
+def sustained(directory: Path, rings: Path, share: float) -> list[Figure]:
+    """Images into journal and file, beside a plain sequential write of as many bytes."""
+    count = max(64, int(768 * share))
+    size = 2 * count * 512 * 512 * 2
+    before = disk_rate(directory, min(size, 512 * MIB), 32 * MIB)
+    found = frames(directory, rings, count)
+    after = disk_rate(directory, min(size, 512 * MIB), 32 * MIB)
+    limit = (before + after) / 2
+    return [
+        figure("sustained", found.bytes / found.secs / MIB, "MiB/s", limit / MIB,
+               2 * found.bytes / found.secs / limit,
+               "journal and file together ≥ 0.6 of the disk, 0 lost",
+               2 * found.bytes / found.secs >= 0.6 * limit and not found.lost,
+               frames_a_second=count / found.secs, lost=found.lost,
+               images_only=found.bytes / found.secs / limit),
+    ]  # fmt: skip
+
+
+def processes(directory: Path, rings: Path, share: float) -> list[Figure]:
+    """The recorder's processor time, and what it does to an instrument's loop."""
+    secs = max(1.0, 12 * share)
+    with Load(rings) as load, Stand(directory) as stand:
+        load.run(secs / 4)
+        off = load.run(secs)
+        stand.record(load.paths)
+        load.run(secs / 4)
+        before = cpu_secs(stand.pid)
+        on = load.run(secs)
+        used = (cpu_secs(stand.pid) - before) / secs
+        again = load.run(secs)
+        stand.stop()
+        off += load.run(secs)
+    quiet, busy = quantile(off, 0.99), quantile(on + again, 0.99)
+    return [
+        figure("record_cpu", used * 100, "% of a core", 100.0, used / 0.1, "≤ 10 %", used <= 0.1),
+        figure("jitter", busy * 1e6, "µs", quiet * 1e6, busy / quiet, "p99 ≤ 1.1 × without",
+               busy <= 1.1 * quiet, p50_us=quantile(on, 0.5) * 1e6),
+    ]  # fmt: skip
+
+
+def open_file(directory: Path, rings: Path, share: float) -> list[Figure]:
+    """Open a sealed file and read what its default plot shows, beside a bare file."""
+    ours, bare = events(directory, rings, max(10_000, int(1_000_000 * share)))
+    return [
+        figure("open_file", ours * 1e3, "ms", bare * 1e3, ours / bare,
+               "≤ 2 × a bare h5py read", ours <= 2 * bare)
+    ]  # fmt: skip
+
+
+def measure(share: float) -> list[Figure]:
+    """All figures."""
+    found: list[Figure] = []
+    for part in (durable, sustained, processes, open_file):
+        with (
+            tempfile.TemporaryDirectory(prefix="ringdaq-bench-", dir=Path.cwd()) as directory,
+            tempfile.TemporaryDirectory(prefix="ringdaq-bench-", dir="/dev/shm") as rings,
+        ):
+            found += part(Path(directory), Path(rings), share)
+    return found
+
+
+def main() -> None:
+    """Measure, print the table, write `results/record.json`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--tiny", action="store_true", help="only prove that it runs")
+    options = parser.parse_args()
+    for key, value in machine().items():
+        print(f"{key:8} {value}")
+    found = measure(0.05 if options.tiny else 1.0)
+    print(f"\n{'id':14}{'value':>10} {'unit':12}{'limit':>10}{'ratio':>8}  must reach")
+    for one in found:
+        print(
+            f"{one['id']:14}{one['value']:>10.3g} {one['unit']:12}{one['limit']:>10.3g}"
+            f"{one['ratio']:>8.2f}  {one['must_reach']}{'' if one['met'] else '  NOT MET'}"
+        )
+        print(" " * 14, {key: round(value, 3) for key, value in one["more"].items()})
+    if not options.tiny:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "record.json").write_text(json.dumps(found, indent=1))
+        print(f"\nwritten: {RESULTS / 'record.json'}")
+
+
+if __name__ == "__main__":
+    main()
