@@ -1,5 +1,6 @@
 """SIGKILL of recorder, daemon or both at random times under load: nothing lost, nothing doubled."""
 
+import math
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ from collections import Counter
 import h5py
 import pytest
 from counting import REPLAY, assert_counts_on, make_counter, recorder_pid
+from soak_plan import report, seconds_for
 
 from ringdaq.recorder import describe_file
 
@@ -94,8 +96,11 @@ def check(recording, state):
         assert_counts_on(samples)
 
 
-def many(lab, kills):
+def many(lab, kills, seconds=math.inf):
+    until = time.monotonic() + seconds
     for number in range(kills):
+        if time.monotonic() > until:
+            break
         one_run(lab, VICTIMS[number % len(VICTIMS)])
     print(f"kills: {dict(lab.kills)}, serving again after {lab.slowest_secs:.2f} s at most")
 
@@ -108,4 +113,7 @@ def test_50_kills_of_daemon_and_recorder_lose_nothing_and_double_nothing(start_d
 
 @pytest.mark.soak
 def test_2000_kills_of_daemon_and_recorder_lose_nothing(start_daemon, tmp_path):
-    many(Lab(start_daemon, tmp_path), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000")))
+    lab, kills = Lab(start_daemon, tmp_path), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000"))
+    many(lab, kills, seconds_for("recorder kills"))
+    for victim, number in sorted(lab.kills.items()):
+        report(f"recorder: kills of {victim}", number)
