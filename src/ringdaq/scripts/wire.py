@@ -17,7 +17,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +31,8 @@ _CHUNK = 1 << 16
 _PACK_BYTES = 1 << 12
 # About as long as it takes to fall asleep and to be woken.
 _LOOKS = 50
-# What came within this time is a sign that the next one will too.
-_BRISK_NANOS = 100_000
+# Who looks in vain, again and again, does so for one message in a thousand at last.
+_MOST_UNLOOKED = 1023
 
 
 def plain(value: object) -> object:
@@ -55,8 +54,9 @@ class PeerGoneError(Exception):
 class Wire:
     """Whole messages over one end of the socketpair; one thread receives, any may send.
 
-    Waking a sleeping process takes longer than most verbs do. So where the last message came
-    soon, the next one is looked for a little while before the receiver goes to sleep.
+    Waking a sleeping process takes longer than most verbs do. So the next message is looked for a
+    little while before the receiver goes to sleep, unless that was in vain: then the other end is
+    slow, or has no processor to itself, and the more often it was in vain the longer nobody looks.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -67,7 +67,7 @@ class Wire:
         self._received = bytearray()
         # Alone on a processor, looking would only keep the other end from answering.
         self._looks = _LOOKS if len(os.sched_getaffinity(0)) > 1 else 0
-        self._brisk = False
+        self._in_vain = self._unlooked = 0
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message.
@@ -103,12 +103,15 @@ class Wire:
 
     def _take(self) -> int:
         """Take what has come into the room; returns how many bytes."""
-        begun = time.monotonic_ns()
-        count = self._look() if self._brisk else None
-        if count is None:
-            count = self._sock.recv_into(self._room)
-        self._brisk = time.monotonic_ns() - begun < _BRISK_NANOS
-        return count
+        if self._unlooked > 0:
+            self._unlooked -= 1
+        elif (count := self._look()) is not None:
+            self._in_vain = 0
+            return count
+        else:
+            self._in_vain = min(2 * self._in_vain + 1, _MOST_UNLOOKED)
+            self._unlooked = self._in_vain
+        return self._sock.recv_into(self._room)
 
     def _look(self) -> int | None:
         """Take what comes within a little while, without going to sleep."""
