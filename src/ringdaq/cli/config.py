@@ -31,9 +31,10 @@ def config() -> None:
 
 @click.command()
 @click.argument("rig", type=RIG_FILE)
+@click.option("--rings", is_flag=True, help="Say how much memory its rings want, too.")
 @as_json
-def check(rig: Path, as_json: bool) -> None:
-    """Say whether a rig file is right, and what rings it asks for; nothing is connected.
+def check(rig: Path, rings: bool, as_json: bool) -> None:
+    """Say whether a rig file is right; nothing is connected.
 
     The rings are those of simulated instruments: others would have to be connected to know them.
     """
@@ -56,6 +57,8 @@ def check(rig: Path, as_json: bool) -> None:
         )
         return
     say(f"the rig file is right: {rig}")
+    if not rings:
+        return
     if planned.streams:
         data(table(["stream", "ring", "holds", "at_rows_per_sec"], map(_ring, planned.streams)))
         free, limit = mib(free_bytes(place)), loaded.daemon.ring_limit_bytes

@@ -27,9 +27,14 @@ def rig(tmp_path):
 
 def test_a_right_rig_is_said_to_be_right(shell, rig) -> None:
     result = shell("config", "check", rig)
-    assert result.exit_code == 0
-    assert "all rings: " in result.stdout
+    assert (result.exit_code, result.stdout) == (0, "")
     assert str(rig) in result.stderr
+
+
+def test_check_says_how_much_memory_the_rings_want(shell, rig) -> None:
+    lines = shell("config", "check", rig, "--rings").stdout.splitlines()
+    assert lines[0].split() == ["stream", "ring", "holds", "at_rows_per_sec"]
+    assert lines[-1].startswith("all rings: ")
 
 
 def test_check_tells_machines_what_is_in_the_rig(shell, rig) -> None:
