@@ -82,6 +82,8 @@ def commands_of(page: Path) -> list[str]:
 def test_commands_in_the_text_exist(page: Path, command: str) -> None:
     words = shlex.split(command, comments=True)[1:]
     found: click.Command = root
+    if words[0] == "--state":
+        words = words[2:]
     options = {o for p in root.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     for word in words:
         if isinstance(found, click.Group) and not word.startswith("-"):

@@ -80,7 +80,7 @@ FILES = {
     "change the directory": _open("os.chdir('/')"),
     "change the root": Probe("os.chroot('/')"),
     "read a link": _open("os.readlink('/proc/self/exe')"),
-    "ask where it is": _open("os.getcwd()"),
+    "ask where it is": Probe("os.getcwd()"),
     "ask about a file system": _open("os.statvfs('/')"),
     "name a handle": Probe(
         "syscall('name_to_handle_at', -100, b'/etc/passwd', (ctypes.c_uint32 * 34)(128), "
