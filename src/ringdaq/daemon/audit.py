@@ -96,8 +96,7 @@ class Audit:
     def refused(self, since_nanos: int) -> list[dict[str, Any]]:
         """What was refused or failed since then, old to new: limits, interlocks, faults."""
         self.flush()
-        found = [e for e in self._store.audit(MAX_REFUSED) if e["time_nanos"] >= since_nanos]
-        return [entry for entry in reversed(found) if entry["outcome"] != "ok"]
+        return self._store.refused(since_nanos, MAX_REFUSED)[::-1]
 
     def close(self) -> None:
         """Write what is left, then stop; what is noted later waits for the next daemon."""

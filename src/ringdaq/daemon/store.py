@@ -13,7 +13,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
 from ringdaq.model import RunState
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE scripts (
   script_id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, content TEXT NOT NULL,
@@ -37,7 +37,8 @@ _SCHEMA_2 = """
 CREATE TABLE queue (place INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
-_STEPS = (_SCHEMA, _SCHEMA_2)
+_SCHEMA_3 = "CREATE INDEX audit_refused ON audit (time_nanos) WHERE outcome <> 'ok';"
+_STEPS = (_SCHEMA, _SCHEMA_2, _SCHEMA_3)
 """What leads from each version to the next."""
 _AUDIT_COLUMNS = ("number", "time_nanos", "who", "action", "target", "old", "new", "outcome")
 _AUDIT_ROW = f"({', '.join('?' * len(_AUDIT_COLUMNS))})"
@@ -204,6 +205,15 @@ class Store:
     def audit(self, limit: int) -> list[dict[str, Any]]:
         """The newest audit entries, newest first."""
         rows = self._execute("SELECT * FROM audit ORDER BY number DESC LIMIT ?", (limit,))
+        return [dict(row) for row in rows]
+
+    def refused(self, since_nanos: int, limit: int) -> list[dict[str, Any]]:
+        """The newest audit entries since then of what was refused or failed, newest first."""
+        rows = self._execute(
+            "SELECT * FROM audit WHERE outcome <> 'ok' AND time_nanos >= ? "
+            "ORDER BY time_nanos DESC, number DESC LIMIT ?",
+            (since_nanos, limit),
+        )
         return [dict(row) for row in rows]
 
     def begin_command(self, key: str) -> tuple[bool, Any]:

@@ -167,3 +167,17 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path):
     db.close()
     with pytest.raises(VersionMismatchError, match="up to version 2; found 99"):
         Store(tmp_path / "db")
+
+
+def test_what_was_refused_since_a_moment_is_found_among_much_that_was_not(tmp_path):
+    store = Store(tmp_path / "db")
+    outcomes = ["refused", "ok", "refused", *["ok"] * 20_000, "failed"]
+    store.add_audit(
+        [(n, n, "ada", "call", "stage.move_abs", "", "", how) for n, how in enumerate(outcomes, 1)]
+    )
+    store.close()
+    store = Store(tmp_path / "db")
+    audit = Audit(store, tmp_path / "tail")
+    assert [e["number"] for e in audit.refused(2)] == [3, 20_004]
+    audit.close()
+    store.close()
