@@ -165,7 +165,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path):
     db = sqlite3.connect(tmp_path / "db")
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(VersionMismatchError, match="up to version 2; found 99"):
+    with pytest.raises(VersionMismatchError, match="up to version 3; found 99"):
         Store(tmp_path / "db")
 
 
