@@ -12,7 +12,7 @@ use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN}
 use crate::memory::{Memory, MemoryMut};
 use crate::reader::{Located, Reader, Statistics};
 use crate::region::{Region, clock_nanos, coarse_clock_nanos, random_id, ring_mode};
-use crate::wake::wait_once;
+use crate::wake::{is_due, wait_once};
 use crate::writer::{Slot, Stamp, Writer};
 
 /// The longest sleep before a reader makes sure that the writer still lives.
@@ -374,12 +374,10 @@ impl RingReader {
     /// Sleeps until a record is committed, the writer has ended, or the timeout passes.
     ///
     /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
-    /// there is something to find out.
+    /// there is something to find out. The file had its size then.
     pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
-        if self.reader.next_sequence() > sequence || self.reader.is_closed() {
-            return Ok(true);
-        }
-        let due = wait_once(&self.reader, self.bell()?, sequence, timeout.min(LONGEST_SLEEP));
+        let due = is_due(&self.reader, sequence)
+            || wait_once(&self.reader, self.bell()?, sequence, timeout.min(LONGEST_SLEEP));
         self.region().check_size()?;
         Ok(due || !self.region().is_owned())
     }

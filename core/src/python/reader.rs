@@ -56,6 +56,16 @@ impl PyRingReader {
         let head = self.ring.message_head(located)?;
         Ok(Batch::parse_with(schema, &head, payload)?)
     }
+
+    fn copy<'py>(
+        &self,
+        py: Python<'py>,
+        located: &Located,
+    ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
+        let payload = copied(py, &self.ring, located)?;
+        self.ring.verify(located)?;
+        Ok((plain(&located.frame), payload))
+    }
 }
 
 fn plain(frame: &Frame) -> PlainFrame {
@@ -219,10 +229,7 @@ impl PyRingReader {
         py: Python<'py>,
         sequence: u64,
     ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
-        let located = self.ring.locate(sequence)?;
-        let payload = copied(py, &self.ring, &located)?;
-        self.ring.verify(&located)?;
-        Ok((plain(&located.frame), payload))
+        self.copy(py, &self.ring.locate(sequence)?)
     }
 
     fn gather<'py>(
@@ -293,7 +300,10 @@ impl PyRingReader {
         if !self.wait(py, sequence, timeout_secs)? {
             return Ok(None);
         }
-        self.read(py, sequence).map(Some)
+        match self.ring.locate_again(sequence) {
+            Ok(located) => self.copy(py, &located).map(Some),
+            Err(_) => self.read(py, sequence).map(Some),
+        }
     }
 
     fn statistics(&self) -> PyResult<PlainStatistics> {
