@@ -282,7 +282,7 @@ MEMORY = {
 
 DESCRIPTORS = {
     "copy a descriptor": _open("os.dup(0)"),
-    "copy a descriptor onto another": _open("os.dup2(0, 20)"),
+    "copy a descriptor onto another": _open("os.dup2(0, 1)"),
     "copy a descriptor by fcntl": _open("fcntl.fcntl(0, fcntl.F_DUPFD, 10)"),
     "use up all descriptors": Probe("while True: os.dup(0)"),
     "a pipe": _open("os.pipe()"),
