@@ -1,0 +1,1 @@
+"""What is computed on the way: graphs of stages between ring and ring."""
