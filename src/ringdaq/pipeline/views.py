@@ -43,7 +43,7 @@ class EegDataView:
 
     def channel(self, index: int) -> npt.NDArray[Any]:
         """One channel's samples, strided, without a copy."""
-        return cast("npt.NDArray[Any]", self.data[:, index])
+        return self.data[:, index]
 
     @property
     def is_mutable(self) -> bool:
