@@ -35,7 +35,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"valid are {', '.join(map(repr, words))}" if words else "none is valid here"
 
 
-def raise_problems(problems: Iterable[Problem], path: Path) -> None:
+def raise_problems(problems: Iterable[Problem], path: Path, what: str = "rig file") -> None:
     """Raise one `ConfigError` that lists all problems by line; do nothing without any."""
     found = sorted(set(problems))
     if not found:
@@ -43,7 +43,7 @@ def raise_problems(problems: Iterable[Problem], path: Path) -> None:
     if len(found) == 1:
         raise ConfigError(f"{found[0]}: {path}")
     listed = "\n".join(f"  {problem}" for problem in found)
-    raise ConfigError(f"{len(found)} errors in the rig file:\n{listed}\nfile: {path}")
+    raise ConfigError(f"{len(found)} errors in the {what}:\n{listed}\nfile: {path}")
 
 
 def problems_of(
@@ -52,10 +52,14 @@ def problems_of(
     lines: Mapping[Location, int],
     *,
     below: Location = (),
+    also: Iterable[str] = (),
 ) -> list[Problem]:
-    """Turn a model's refusals into problems; `below` is where in the file the model's part lies."""
+    """Turn a model's refusals into problems; `below` is where in the file the model's part lies.
+
+    `also` are keys that are valid beside the model's own.
+    """
     return [
-        _problem(typing.cast("dict[str, typing.Any]", e), model, lines, below)
+        _problem(typing.cast("dict[str, typing.Any]", e), model, lines, below, also)
         for e in error.errors()
     ]
 
@@ -65,12 +69,14 @@ def _problem(
     model: type[BaseModel],
     lines: Mapping[Location, int],
     below: Location,
+    also: Iterable[str],
 ) -> Problem:
     location: Location = error["loc"]
     line = line_of((*below, *location), lines)
     key = dotted((*below, *location))
     if error["type"] == "extra_forbidden":
-        hint = nearest(str(location[-1]), valid_keys(model, location[:-1]))
+        beside = also if len(location) == 1 else ()
+        hint = nearest(str(location[-1]), [*valid_keys(model, location[:-1]), *beside])
         return Problem(line, f"unknown key {key!r}; {hint}")
     if error["type"] == "missing":
         return Problem(line, f"the key {key!r} is missing; write it here")

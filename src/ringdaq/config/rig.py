@@ -1,16 +1,18 @@
 """The rig file as one typed tree that refuses what it does not know."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from ringdaq.config.lines import Path as Location
-from ringdaq.config.lines import key_lines, line_of
-from ringdaq.config.problems import Problem, dotted, problems_of, raise_problems
-from ringdaq.config.values import Bounds, FilePath, InstrumentName, Size
+from ringdaq.config.lines import line_of
+from ringdaq.config.pipeline import PipelineConfig, PipelineEntry, pipeline_in
+from ringdaq.config.problems import Problem, dotted, nearest, problems_of, raise_problems
+from ringdaq.config.section import Section
+from ringdaq.config.text import TextSource, read_text, read_toml
+from ringdaq.config.values import Bounds, FilePath, InstrumentName, Size, StageName
 from ringdaq.errors import ConfigError
 
 MIB = 2**20
@@ -18,19 +20,6 @@ MAKES_THINGS_UP = "simulated."
 """Drivers whose names begin so make their values up."""
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of the rig file: no unknown keys, no guessed types, no NaN, no infinities."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class RigConfig(Section):
@@ -189,6 +178,7 @@ class Rig(Section):
     daemon: DaemonConfig = Field(default_factory=DaemonConfig)
     instruments: list[InstrumentConfig] = Field(default_factory=list, alias="instrument")
     streams: dict[str, StreamConfig] = Field(default_factory=dict, alias="stream")
+    pipelines: dict[StageName, PipelineEntry] = Field(default_factory=dict, alias="pipeline")
     scripts: ScriptsConfig = Field(default_factory=ScriptsConfig)
     recording: RecordingConfig = Field(default_factory=RecordingConfig)
     _text: str = PrivateAttr(default="")
@@ -224,6 +214,15 @@ class Rig(Section):
         """Something wrong at a place of the file."""
         return Problem(line_of(location, self._lines), text)
 
+    def pipeline(self, name: str) -> PipelineConfig:
+        """A pipeline's text, from its own file where the rig names one."""
+        if name not in self.pipelines:
+            raise ConfigError(
+                f"the rig has no pipeline {name!r}; {nearest(name, self.pipelines)}: {self._path}"
+            )
+        source = TextSource(self._text, self._path, self._lines)
+        return pipeline_in(name, self.pipelines[name], source)
+
     def resolve(self, path: Path) -> Path:
         """A path written in the file; a relative one begins at the file's own folder."""
         return path if path.is_absolute() else self._path.parent / path
@@ -231,23 +230,12 @@ class Rig(Section):
 
 def load_rig(path: str | Path) -> Rig:
     """Read and check a rig file; all that is wrong is told in one `ConfigError`."""
-    path = Path(path).expanduser().absolute()
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise ConfigError(f"the rig file cannot be read ({error.strerror}): {path}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"a rig file must be UTF-8 text ({error.reason}): {path}") from None
-    return parse_rig(text, path)
+    return parse_rig(*read_text(path, "rig file"))
 
 
 def parse_rig(text: str, path: Path = Path("rig.toml")) -> Rig:
     """Check a rig file's text; `path` is for messages and for relative paths in it."""
-    try:
-        plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the rig file is not valid TOML: {error}: {path}") from None
-    lines = key_lines(text)
+    plain, lines = read_toml(text, path, "rig file")
     try:
         rig = Rig.model_validate(plain)
     except ValidationError as error:

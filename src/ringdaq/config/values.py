@@ -4,6 +4,7 @@ import builtins
 import keyword
 import math
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,40 @@ def parse_path(value: Any) -> Path:
     return Path(value).expanduser()
 
 
+_STAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,59}")
+
+
+def check_stage_name(value: Any) -> str:
+    """A stage's name has no dots; a port of it is written as `stage.port`."""
+    if not isinstance(value, str) or not _STAGE.fullmatch(value):
+        raise ValueError(
+            f"a name is 1 to 60 letters, digits, '_' and '-', and does not begin with '-'; "
+            f"found {value!r}"
+        )
+    return value
+
+
+def parse_port(value: Any) -> str:
+    """A stage's name, or `stage.port` where a stage has more than one way in."""
+    for part in str(value).split(".", 1):
+        check_stage_name(part)
+    return check_stage_name(value) if not isinstance(value, str) else value
+
+
+def parse_rate(value: Any) -> Fraction:
+    """An exact rate in hertz from `250`, `0.5` or `"3000/7"`."""
+    try:
+        rate = Fraction(str(value)) if isinstance(value, int | float | str) else None
+    except (ValueError, ZeroDivisionError):
+        rate = None
+    if isinstance(value, bool) or rate is None or not 0 < rate <= 10**9:
+        raise ValueError(
+            f'write a rate in hertz as a number above 0 or as text such as "3000/7"; '
+            f"found {value!r}"
+        )
+    return rate
+
+
 def check_instrument_name(value: str) -> str:
     """An instrument's name is a variable in scripts, so it must be a name there."""
     if not value.isidentifier() or not value.isascii() or keyword.iskeyword(value):
@@ -91,3 +126,12 @@ Bounds = Annotated[
 ]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
 InstrumentName = Annotated[str, BeforeValidator(lambda v: check_instrument_name(str(v)))]
+StageName = Annotated[str, BeforeValidator(check_stage_name), WithJsonSchema({"type": "string"})]
+Port = Annotated[str, BeforeValidator(parse_port), WithJsonSchema({"type": "string"})]
+RateHz = Annotated[
+    Fraction,
+    BeforeValidator(parse_rate),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": [250, "3000/7"]}
+    ),
+]

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ringdaq.errors import ConfigError
 from ringdaq.model import Channel
 
 if TYPE_CHECKING:
     from ringdaq.pipeline.views import EegDataView
 
 PacketKind = Literal["raw", "voltage", "filtered", "fft"]
+
+
+class RefusedError(ConfigError):
+    """A stage cannot do what it is asked; `key` is the parameter that is wrong, if it is one."""
+
+    def __init__(self, text: str, key: str = "") -> None:
+        super().__init__(text)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,35 @@ class PacketFormat:
     """In hertz, exact."""
     simulated: bool = False
     """Made up on purpose; every result of it says so."""
+    rows: tuple[str, ...] = ()
+    """What each row is, where a packet is no stretch of time: `10.5 Hz` or the name of a band."""
+    packet_rate: Fraction | None = None
+    """Packets a second, where `samples` does not say it."""
+
+    @property
+    def period(self) -> Fraction:
+        """Seconds from a packet to the next, where all are full."""
+        return self.samples / self.rate if self.packet_rate is None else 1 / self.packet_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a stage is told of where it stands."""
+
+    stage: str
+    """Its name."""
+    pipeline: str
+    """The pipeline's name."""
+    folder: Path
+    """Where relative paths of the text begin."""
+    rings: Path
+    """The directory of the rings that it reads and writes."""
+    on_error: str = "stop"
+    """What a failure leads to: `stop`, `bypass` or `restart`."""
+
+    def resolve(self, path: str | Path) -> Path:
+        """A path written in the text, `~` expanded."""
+        return self.folder / Path(path).expanduser()
 
 
 class Feed(Protocol):

@@ -122,7 +122,7 @@ def test_minutes_need_a_rate():
 def test_the_schema_is_json_and_knows_the_keys():
     schema = json.loads(json.dumps(rig_schema()))
     assert set(schema["properties"]) == {
-        "rig", "daemon", "instrument", "stream", "scripts", "recording",
+        "rig", "daemon", "instrument", "stream", "pipeline", "scripts", "recording",
     }  # fmt: skip
     assert schema["additionalProperties"] is False
     assert "scripts call it" in json.dumps(schema["$defs"]["InstrumentConfig"])

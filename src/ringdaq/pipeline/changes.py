@@ -1,0 +1,61 @@
+"""Other parameters for a stage that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import ValidationError
+
+from ringdaq.errors import ConfigError
+from ringdaq.pipeline.graph import CheckedGraph, CheckedStage
+from ringdaq.pipeline.parts import RefusedError
+from ringdaq.pipeline.transform import CoreStage, Planned, Transform
+
+Change = tuple[str, str, object]
+"""The core's stage, its parameter and the value."""
+
+
+def changes(graph: CheckedGraph, name: str, values: Mapping[str, object]) -> list[Change]:
+    """What to `set` in the core so that a running stage has other parameters.
+
+    Refused with a `ConfigError`: a wrong value, and one that changes the form of the results. What
+    the core itself cannot change, it refuses when it is set.
+    """
+    stage = graph.stage(name)
+    if stage.planned is None:
+        raise ConfigError(f"stage {name!r} has no parameters that can change while it runs")
+    planned = _plan_anew(stage, values)
+    if planned.output != stage.output or len(planned.stages) != len(stage.planned.stages):
+        raise ConfigError(
+            f"stage {name!r}: {', '.join(values)} would change the form of its results; "
+            f"change the text and start the pipeline anew"
+        )
+    together = zip(stage.core_names, stage.planned.stages, planned.stages, strict=True)
+    return [change for core_name, old, new in together for change in _differ(core_name, old, new)]
+
+
+def _plan_anew(stage: CheckedStage, values: Mapping[str, object]) -> Planned:
+    assert isinstance(stage.options, Transform)
+    assert stage.given is not None
+    written = stage.options.model_dump(exclude_unset=True, by_alias=True)
+    try:
+        return (
+            type(stage.options).model_validate(written | dict(values)).plan(stage.given, stage.site)
+        )
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"stage {stage.name!r}: {wrong}") from None
+    except RefusedError as error:
+        raise ConfigError(f"stage {stage.name!r}: {error}") from None
+
+
+def _differ(name: str, old: CoreStage, new: CoreStage) -> Iterator[Change]:
+    if new.kind == "python":
+        raise ConfigError(f"plugin {name!r} cannot change while it runs; start it anew")
+    if new.kind == "native":
+        pairs = zip(old.parameters["parameters"], new.parameters["parameters"], strict=True)
+        yield from ((name, str(place), b) for place, (a, b) in enumerate(pairs) if a != b)
+        return
+    for key, value in new.parameters.items():
+        if value != old.parameters.get(key):
+            yield name, key, value

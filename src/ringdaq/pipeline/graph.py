@@ -1,0 +1,299 @@
+"""Checks a graph before anything runs: what leads where, in which form, and whether it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ringdaq.config import (
+    PipelineConfig,
+    Problem,
+    Section,
+    StageConfig,
+    nearest,
+    raise_problems,
+)
+from ringdaq.config.lines import Path as Location
+from ringdaq.config.pipeline import WHAT
+from ringdaq.errors import ConfigError, RingdaqError
+from ringdaq.pipeline.catalogue import StageKind, find_kind
+from ringdaq.pipeline.edges import Edge, Wiring, order_of, reached
+from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
+from ringdaq.pipeline.room import check_room
+from ringdaq.pipeline.transform import Planned, Transform
+
+RINGS = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class CheckedStage:
+    """A stage that was found right."""
+
+    name: str
+    index: int
+    """Its place in the text."""
+    kind: StageKind
+    config: StageConfig
+    options: Section
+    """Its parameters."""
+    site: Site
+    part: Any = None
+    """The `Source` or `Sink`; of a transform on the control plane, a `Sink` too."""
+    given: PacketFormat | None = None
+    """The form of what comes to it; None for a source, or where it is not known yet."""
+    planned: Planned | None = None
+    """What a transform becomes in the core; None where that is not known yet."""
+    output: PacketFormat | None = None
+    """The form of what it makes; None for a sink, or where it is not known yet."""
+
+    @property
+    def core_names(self) -> list[str]:
+        """The names of what a transform becomes in the core; the last one is its own."""
+        count = len(self.planned.stages) if self.planned is not None else 1
+        return [f"{self.name}.{place}" for place in range(1, count)] + [self.name]
+
+    @property
+    def plane(self) -> str:
+        """`data_plane` or `control_plane`."""
+        return self.config.stage_type or self.kind.plane
+
+    @property
+    def is_tap(self) -> bool:
+        """Whether packets leave the core for it."""
+        return self.plane == "control_plane" and self.kind.role != "source"
+
+    @property
+    def is_feed(self) -> bool:
+        """Whether it is a source in Python."""
+        return self.plane == "control_plane" and self.kind.role == "source"
+
+
+@dataclass(frozen=True)
+class CheckedGraph:
+    """A graph that may run."""
+
+    config: PipelineConfig
+    stages: tuple[CheckedStage, ...]
+    """Each follows what it takes."""
+    edges: tuple[Edge, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all forms are known, so that it can be built."""
+        sinks = (stage for stage in self.stages if stage.kind.role == "sink")
+        return all(stage.given is not None for stage in sinks)
+
+    def stage(self, name: str) -> CheckedStage:
+        """A stage of a name; a `ConfigError` names the nearest."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        hint = nearest(name, [stage.name for stage in self.stages])
+        raise ConfigError(f"pipeline {self.config.name!r} has no stage {name!r}; {hint}")
+
+    def format_of(self, edge: Edge) -> PacketFormat | None:
+        """The form of the packets on an edge; None where it is not known yet."""
+        return self.stage(edge.source).output
+
+    def close(self) -> None:
+        """Close the sources; needed where they were asked for their forms and nothing runs."""
+        close_sources(self.stages)
+
+
+def close_sources(stages: Sequence[CheckedStage]) -> None:
+    """Close what reaches for files, the network or hardware."""
+    for stage in stages:
+        if stage.kind.role == "source" and stage.part is not None:
+            stage.part.close()
+
+
+def check(config: PipelineConfig, *, rings: Path = RINGS, connect: bool = False) -> CheckedGraph:
+    """Check a graph; one `ConfigError` tells all that is wrong, each with its line.
+
+    - `rings`: the directory of the rings that it reads and writes.
+    - `connect`: sources that must connect to know their form do so. Without, what follows them
+      stays unchecked, and the graph may not be `complete`. With it, the sources stay open: run
+      them or `close()` the graph. If the check fails, all are closed again.
+    """
+    checker = _Checker(config, rings, connect)
+    try:
+        graph = checker.run()
+    except BaseException:
+        close_sources(list(checker.stages.values()))
+        raise
+    if not connect:
+        graph.close()
+    return graph
+
+
+class _Checker:
+    """One check, its problems gathered."""
+
+    def __init__(self, config: PipelineConfig, rings: Path, connect: bool) -> None:
+        self._config = config
+        self._rings = rings
+        self._connect = connect
+        self._kinds: dict[str, StageKind] = {}
+        self._edges: list[Edge] = []
+        self.stages: dict[str, CheckedStage] = {}
+        self.problems: list[Problem] = []
+
+    def run(self) -> CheckedGraph:
+        for index, stage in enumerate(self._config.stages):
+            self._take(index, stage)
+        wiring = Wiring(self._config, self._kinds)
+        self._edges = wiring.find()
+        self.problems += wiring.problems
+        names = [stage.called for stage in self._config.stages]
+        order, circle = order_of(names, self._edges)
+        self._check_ends(names, circle)
+        for name in order:
+            if name in self.stages:
+                self._plan(self.stages[name])
+        stages = tuple(self.stages[name] for name in order if name in self.stages)
+        edges = check_room(self._config, stages, self._edges, self.problems)
+        raise_problems(self.problems, self._config.path, WHAT)
+        return CheckedGraph(self._config, stages, tuple(edges))
+
+    def _refuse(self, place: Location, text: str) -> None:
+        self.problems.append(self._config.problem(place, text))
+
+    # --- stages by themselves
+
+    def _take(self, index: int, stage: StageConfig) -> None:
+        """A stage's type and parameters."""
+        try:
+            kind = find_kind(stage.type)
+            self._kinds[stage.called] = kind
+            options = self._options(index, stage, kind)
+            if options is None:
+                return
+            site = self._site(stage)
+            made = CheckedStage(stage.called, index, kind, stage, options, site)
+            self._check_plane(made)
+            if kind.role != "transform":
+                made = replace(made, part=kind.load()(options, site))
+            self.stages[stage.called] = made
+        except RingdaqError as error:
+            key = getattr(error, "key", "") or "type"
+            self._refuse(("stage", index, key), f"stage {stage.called!r}: {error}")
+
+    def _site(self, stage: StageConfig) -> Site:
+        folder = self._config.path.parent
+        return Site(stage.called, self._config.name, folder, self._rings, stage.on_error)
+
+    def _options(self, index: int, stage: StageConfig, kind: StageKind) -> Section | None:
+        model = kind.options()
+        values = stage.parameters | ({"plugin": kind.plugin} if kind.plugin else {})
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            self.problems += self._config.problems_of(error, model, ("stage", index))
+            return None
+
+    def _check_plane(self, stage: CheckedStage) -> None:
+        asked = stage.config.stage_type
+        movable = stage.config.type == "plugin" or stage.kind.plugin
+        if asked not in (None, stage.kind.plane) and not movable:
+            raise RefusedError(
+                f"a {stage.config.type} stage runs on the {stage.kind.plane}; leave stage_type out",
+                "stage_type",
+            )
+
+    # --- stages among each other
+
+    def _check_ends(self, names: Sequence[str], circle: Sequence[str]) -> None:
+        if circle:
+            way = " → ".join([*circle, circle[0]])
+            self._refuse(self._place(circle[0]), f"the stages run in a circle: {way}")
+        known = [name for name in names if name in self._kinds]
+        if len(known) < len(names) or circle:
+            return
+        sources = [name for name in names if self._kinds[name].role == "source"]
+        sinks = [name for name in names if self._kinds[name].role == "sink"]
+        sinks += [name for name, stage in self.stages.items() if stage.is_tap]
+        fed, used = reached(sources, self._edges), reached(sinks, self._edges, back=True)
+        for name in names:
+            self._check_end(name, name in fed, name in used)
+
+    def _check_end(self, name: str, fed: bool, used: bool) -> None:
+        role, place = self._kinds[name].role, self._place(name)
+        if role == "source" and any(edge.target == name for edge in self._edges):
+            self._refuse(place, f"{name!r} is a source; nothing can lead to it")
+        elif not fed:
+            self._refuse(place, f"no source leads to {name!r}; write its input")
+        if any(edge.source == name for edge in self._edges) and self._ends(name):
+            self._refuse(place, f"{name!r} is a sink; nothing can follow it")
+        elif not used:
+            self._refuse(place, f"{name!r} leads to no sink; write one behind it, or leave it out")
+
+    def _ends(self, name: str) -> bool:
+        stage = self.stages.get(name)
+        return self._kinds[name].role == "sink" or (stage is not None and stage.is_tap)
+
+    def _place(self, name: str) -> Location:
+        names = [stage.called for stage in self._config.stages]
+        return "stage", names.index(name)
+
+    # --- forms
+
+    def _plan(self, stage: CheckedStage) -> None:
+        """What comes to a stage, and what it makes of it."""
+        try:
+            given = self._given(stage.name)
+            self.stages[stage.name] = self._planned(replace(stage, given=given))
+        except (RingdaqError, OSError) as error:
+            key = getattr(error, "key", "")
+            place = ("stage", stage.index, key) if key else ("stage", stage.index)
+            self._refuse(place, f"stage {stage.name!r}: {error}")
+
+    def _given(self, name: str) -> PacketFormat | None:
+        """The form of what comes to a stage, which is one however many ways join."""
+        before = [edge.source for edge in self._edges if edge.target == name]
+        forms = [self.stages[source].output for source in before if source in self.stages]
+        known = [form for form in forms if form is not None]
+        if any(form != known[0] for form in known):
+            raise RefusedError(
+                f"what joins here must have one form; found {' and '.join(map(told, known))}",
+                "input",
+            )
+        return known[0] if known and len(known) == len(before) else None
+
+    def _planned(self, stage: CheckedStage) -> CheckedStage:
+        if stage.kind.role == "source":
+            if getattr(stage.part, "connects", False) and not self._connect:
+                return stage
+            return replace(stage, output=stage.part.format())
+        if stage.given is None:
+            return stage
+        if stage.kind.role == "sink":
+            check_sink(stage.part, stage.given)
+            return stage
+        assert isinstance(stage.options, Transform)
+        if stage.is_tap:
+            return replace(stage, part=stage.options.tap(stage.given, stage.site))
+        planned = stage.options.plan(stage.given, stage.site)
+        return replace(stage, planned=planned, output=planned.output)
+
+
+def check_sink(sink: Any, given: PacketFormat) -> None:
+    """Refuse packets that a sink cannot take."""
+    takes = getattr(sink, "takes", None)
+    if takes is not None and given.kind not in takes:
+        raise RefusedError(f"takes {' or '.join(takes)} packets; found {given.kind} ones")
+    if hasattr(sink, "check"):
+        sink.check(given)
+
+
+def told(form: PacketFormat | None) -> str:
+    """A form for people: `voltage, 32 channels × 400 samples at 4000 Hz`."""
+    if form is None:
+        return "not known until its source is connected"
+    rows = f"{len(form.rows)} rows" if form.rows else f"{form.samples} samples at {form.rate} Hz"
+    often = f", {float(1 / form.period):.6g} packets/s"
+    made_up = ", simulated" if form.simulated else ""
+    return f"{form.kind}, {len(form.channels)} channels × {rows}{often}{made_up}"

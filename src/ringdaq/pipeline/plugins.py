@@ -1,0 +1,208 @@
+"""Stages that users write in Python: finding them, and calling them with views."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ringdaq.config import nearest
+from ringdaq.pipeline.native import NativeStage
+from ringdaq.pipeline.parts import PacketFormat, RefusedError
+from ringdaq.pipeline.views import EegDataView, EegDataViewMut
+
+if TYPE_CHECKING:
+    import ringdaq_core as core
+
+GROUP = "ringdaq.stages"
+"""The group of entry points by which packages offer stages."""
+
+
+class Plugin(Protocol):
+    """A stage in Python; its parameters are the keyword arguments of its `__init__`.
+
+    A class with `process_inplace(view: EegDataViewMut) -> None` changes packets where they lie, and
+    that is called in the place of `process`.
+    """
+
+    name: str
+    """What it is called."""
+    description: str
+    """What it does, in a sentence."""
+
+    def process(self, view: EegDataView) -> Any:
+        """Use a packet. It goes on as it is; or changed to what is returned, an array of its shape;
+        or not at all, if False is returned.
+        """
+
+
+@cache
+def installed() -> Mapping[str, EntryPoint]:
+    """The stages that installed packages offer, by name."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def load_installed(name: str) -> Any:
+    """What a package offers under a name."""
+    if name not in installed():
+        raise RefusedError(f"no installed plugin {name!r}; {nearest(name, installed())}", "plugin")
+    return _imported(installed()[name].load, "plugin", name)
+
+
+def load_module(place: str) -> Any:
+    """What `package.module:Class` names."""
+    module, colon, attribute = place.partition(":")
+    if not colon:
+        raise RefusedError(
+            f"a module is written as 'package.module:Class'; found {place!r}", "module"
+        )
+    found = _imported(lambda: importlib.import_module(module), "module", place)
+    return _attribute(found, attribute, "module")
+
+
+def load_file(path: Path, wanted: str | None) -> Any:
+    """The stage of a file: the one that is named, or the only one there."""
+    if not path.is_file():
+        raise RefusedError(f"there is no file {path.name!r}: {path}", "file")
+    spec = importlib.util.spec_from_file_location(f"ringdaq_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise RefusedError(f"a plugin's file ends in .py; found {path.name!r}", "file")
+    module = importlib.util.module_from_spec(spec)
+    loader = spec.loader
+    _imported(lambda: loader.exec_module(module), "file", path.name)
+    if wanted is not None:
+        return _attribute(module, wanted, "class")
+    found = {name: thing for name, thing in vars(module).items() if _is_stage(thing, module)}
+    if len(found) != 1:
+        raise RefusedError(
+            f"write class, one of {', '.join(map(repr, sorted(found)))}"
+            if found
+            else f"{path.name!r} has no class with process() or process_inplace(), "
+            f"and no native stage",
+            "file",
+        )
+    return found.popitem()[1]
+
+
+def _is_stage(thing: Any, module: Any) -> bool:
+    own = isinstance(thing, NativeStage) or getattr(thing, "__module__", "") == module.__name__
+    return own and (isinstance(thing, NativeStage) or _is_plugin(thing))
+
+
+def _is_plugin(thing: Any) -> bool:
+    methods = ("process", "process_inplace")
+    return inspect.isclass(thing) and any(callable(getattr(thing, m, None)) for m in methods)
+
+
+def _imported(load: Callable[[], Any], key: str, name: str) -> Any:
+    try:
+        return load()
+    except Exception as error:
+        raise RefusedError(
+            f"{name!r} cannot be loaded: {type(error).__name__}: {error}", key
+        ) from error
+
+
+def _attribute(module: Any, name: str, key: str) -> Any:
+    if not hasattr(module, name):
+        names = [n for n, thing in vars(module).items() if _is_stage(thing, module)]
+        raise RefusedError(f"no {name!r} in {module.__name__}; {nearest(name, names)}", key)
+    return getattr(module, name)
+
+
+def make_plugin(found: Any, values: Mapping[str, Any]) -> Plugin:
+    """An instance of a plugin's class, its parameters checked against its `__init__`."""
+    if not _is_plugin(found):
+        raise RefusedError(
+            f"a plugin is a class with process() or process_inplace(); found {found!r}"
+        )
+    for attribute in ("name", "description"):
+        if not isinstance(getattr(found, attribute, None), str):
+            raise RefusedError(f"plugin {found.__name__!r} needs the text {attribute!r}")
+    check_names(values, inspect.signature(found))
+    try:
+        made: Plugin = found(**values)
+    except Exception as error:
+        raise RefusedError(
+            f"plugin {found.name!r} refuses its parameters: {type(error).__name__}: {error}"
+        ) from error
+    return made
+
+
+def check_names(values: Mapping[str, Any], signature: inspect.Signature) -> None:
+    """Refuse parameters that a callable does not have, and those that it misses."""
+    there = signature.parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in there):
+        for name in values:
+            if name not in signature.parameters:
+                hint = nearest(name, signature.parameters)
+                raise RefusedError(f"unknown key {name!r}; {hint}", name)
+    for parameter in there:
+        plain = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        needed = plain and parameter.default is parameter.empty
+        if needed and parameter.name not in values:
+            raise RefusedError(f"the key {parameter.name!r} is missing; write it here")
+
+
+class PluginCall:
+    """What the core calls with each packet, on the thread of its chain."""
+
+    def __init__(self, make: Callable[[], Plugin], given: PacketFormat, *, anew: bool) -> None:
+        self._make = make
+        self._plugin = make()
+        self._given = given
+        self._anew = anew
+        self._failed = False
+
+    def __call__(self, packet: core.Packet) -> bool | None:
+        """Call the plugin; False ends the packet."""
+        if self._failed and self._anew:
+            self._plugin = self._make()
+        self._failed = True
+        goes_on = self._call(packet)
+        self._failed = False
+        return goes_on
+
+    def _call(self, packet: core.Packet) -> bool | None:
+        change = getattr(self._plugin, "process_inplace", None)
+        if change is not None:
+            return False if change(EegDataViewMut(packet, self._given)) is False else None
+        made = self._plugin.process(EegDataView(packet, self._given))
+        if made is None or isinstance(made, bool):
+            return False if made is False else None
+        _put(EegDataViewMut(packet, self._given).data, made)
+        return None
+
+
+def _put(data: Any, made: Any) -> None:
+    if getattr(made, "shape", None) != data.shape:
+        raise ValueError(
+            f"process() must return None, False or an array of shape {data.shape}; "
+            f"found {getattr(made, 'shape', type(made).__name__)}"
+        )
+    data[...] = made
+
+
+class PluginSink:
+    """A plugin on the control plane: it sees packets, and nothing follows it."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+
+    def open(self, format: PacketFormat) -> None:
+        """Nothing to get ready."""
+
+    def take(self, view: EegDataView) -> None:
+        """Let the plugin see a packet."""
+        self._plugin.process(view)
+
+    def close(self) -> None:
+        """Let the plugin finish, where it has a `close`."""
+        close = getattr(self._plugin, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,1 @@
+"""The transforms of graphs, and how each becomes stages of the core."""
