@@ -80,10 +80,21 @@ def _transform(place: str, summary: str, extra: str = "") -> StageKind:
     return StageKind("transform", f"{STAGES}.{place}", summary, extra)
 
 
+def _source(place: str, summary: str, extra: str = "") -> StageKind:
+    return StageKind("source", f"{SOURCES}.{place}", summary, extra)
+
+
+def _sink(place: str, summary: str, extra: str = "") -> StageKind:
+    return StageKind("sink", f"{SINKS}.{place}", summary, extra)
+
+
 KINDS: Mapping[str, StageKind] = MappingProxyType(
     {
         # Sources.
         "ring_source": StageKind("source", f"{STAGES}.rings:RingSource", "records of a stream"),
+        "simulated_eeg": _source("simulated_eeg:SimulatedEegSource", "rhythms, hum and noise"),
+        "edf_replay": _source("edf_replay:EdfReplaySource", "an EDF or BDF file, played", "edf"),
+        "lsl_source": _source("lsl_inlet:LslInlet", "an LSL stream", "lsl"),
         # Transforms.
         "to_voltage": _transform("voltage:ToVoltage", "counts of a converter to volts"),
         "reference": _transform(
@@ -104,6 +115,12 @@ KINDS: Mapping[str, StageKind] = MappingProxyType(
         "plugin": _transform("plugin:Plugin", "what your own Python says"),
         # Sinks.
         "ring_sink": StageKind("sink", f"{STAGES}.rings:RingSink", "a stream of its own"),
+        "websocket_sink": StageKind(
+            "sink", f"{STAGES}.rings:RingSink", "the same: the gateway serves it to browsers"
+        ),
+        "lsl_sink": _sink("lsl_outlet:LslOutlet", "an LSL stream", "lsl"),
+        "csv_sink": _sink("csv_file:CsvFile", "a CSV file, a line a sample"),
+        "edf_sink": _sink("edf_file:EdfFile", "EDF or BDF files", "edf"),
     }
 )
 """ringdaq's own types by name; beside them there are those of installed plugins."""

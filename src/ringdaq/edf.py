@@ -1,0 +1,133 @@
+"""Samples as EDF+ and BDF+ files: 16 or 24 bit integers with their calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ringdaq.errors import MissingExtraError, RecordingError
+from ringdaq.model import Channel
+
+Array = npt.NDArray[Any]
+
+RANGES = {"edf": (-32_768, 32_767), "bdf": (-8_388_608, 8_388_607)}
+BITS = {"edf": 16, "bdf": 24}
+FITTING = {"edf": ("int8", "uint8", "int16"), "bdf": ("int8", "uint8", "int16", "uint16")}
+MAX_RECORD_SECS = 60
+
+
+@dataclass(slots=True)
+class EdfWritten:
+    """What a file could not hold."""
+
+    left_rows: int = 0
+    """Rows at the end that make no whole data record."""
+    rounded: list[str] = field(default_factory=list)
+    """Channels that were rounded to the format's integers, between their least and greatest."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdfHeader:
+    """What a file says beside its samples."""
+
+    rate: Fraction
+    began: datetime
+    equipment: str
+    note: str
+
+
+def edf_library() -> Any:
+    """The module `edfio`; `MissingExtraError` where it is not installed."""
+    try:
+        import edfio
+    except ImportError as error:
+        raise MissingExtraError(
+            "EDF and BDF files need edfio; install it with: pip install 'ringdaq[edf]'",
+            extra="edf",
+        ) from error
+    return edfio
+
+
+def data_record(rate: Fraction) -> tuple[Fraction, int]:
+    """The shortest data record of whole samples whose duration can be written: seconds, rows."""
+    rows, secs = rate.numerator, Fraction(rate.denominator)
+    # A shorter record loses fewer rows at the end, as long as its duration can be written down.
+    for parts in (10, 8, 5, 4, 2):
+        if rows % parts == 0 and len(repr(float(secs / parts))) <= 8:
+            return secs / parts, rows // parts
+    if secs > MAX_RECORD_SECS:
+        raise RecordingError(
+            f"EDF needs data records of whole samples; at {rate} Hz one is {secs} s long"
+        )
+    return secs, rows
+
+
+def write_edf_file(
+    path: Path, header: EdfHeader, channels: Sequence[Channel], values: Array
+) -> EdfWritten:
+    """Write stored values [rows, channels] as EDF+ or BDF+, by the path's suffix."""
+    edfio = edf_library()
+    suffix = path.suffix[1:].lower()
+    record_secs, record_rows = data_record(header.rate)
+    whole = len(values) // record_rows * record_rows
+    if not whole:
+        raise RecordingError(
+            f"an EDF file needs a data record of {record_rows} rows at least; found {len(values)}: "
+            f"{path}"
+        )
+    done = EdfWritten(left_rows=len(values) - whole)
+    signals = [
+        _signal(suffix, channel, values[:whole, place], float(header.rate), done)
+        for place, channel in enumerate(channels)
+    ]
+    made = (edfio.Edf if suffix == "edf" else edfio.Bdf)(
+        signals,
+        recording=edfio.Recording(
+            startdate=header.began.date(), equipment_code=_code(header.equipment)
+        ),
+        starttime=header.began.time(),
+        data_record_duration=float(record_secs),
+        annotations=[edfio.EdfAnnotation(0, None, header.note)],
+    )
+    made.write(path)
+    return done
+
+
+def _signal(suffix: str, channel: Channel, stored: Array, rate: float, done: EdfWritten) -> Any:
+    edfio = edf_library()
+    kind = edfio.EdfSignal if suffix == "edf" else edfio.BdfSignal
+    facts = {
+        "label": _ascii(channel.name)[:16],
+        "physical_dimension": _ascii(channel.unit)[:8],
+    }
+    low, high = RANGES[suffix]
+    if channel.dtype in FITTING[suffix] or _fits(stored, low, high):
+        if channel.dtype in FITTING[suffix]:
+            # Small ends fit into the header's eight characters, so the calibration stays exact.
+            low, high = int(np.iinfo(channel.dtype).min), int(np.iinfo(channel.dtype).max)
+        ends = low * channel.scale + channel.offset, high * channel.scale + channel.offset
+        digital = stored.astype(np.int16 if suffix == "edf" else np.int32)
+        return kind.from_digital(
+            digital, rate, physical_range=ends, digital_range=(low, high), **facts
+        )
+    done.rounded.append(channel.name)
+    return kind(stored * channel.scale + channel.offset, rate, **facts)
+
+
+def _fits(stored: Array, low: int, high: int) -> bool:
+    return stored.dtype.kind in "iu" and bool(stored.min() >= low and stored.max() <= high)
+
+
+def _ascii(text: str) -> str:
+    return text.replace("µ", "u").encode("ascii", "replace").decode()
+
+
+def _code(instrument: str) -> str:
+    return _ascii(instrument).replace(" ", "_")[:20] or "X"

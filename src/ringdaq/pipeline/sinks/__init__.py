@@ -1,0 +1,1 @@
+"""Where packets go beside rings: LSL, CSV, EDF and BDF files."""

@@ -1,0 +1,1 @@
+"""Where packets come from: simulated and recorded signals, LSL, BrainFlow, instruments."""

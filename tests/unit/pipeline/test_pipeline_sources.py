@@ -1,0 +1,143 @@
+"""Simulated EEG and recorded files as sources of packets."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import edfio
+import numpy as np
+import pytest
+from pipeline_kit import ListFeed, site
+
+from ringdaq.instruments.drivers.edf_file import open_edf
+from ringdaq.instruments.sim.eeg import CODE_UV, EegOptions, SimulatedEeg
+from ringdaq.pipeline.catalogue import find_kind
+from ringdaq.pipeline.parts import RefusedError
+from ringdaq.pipeline.sources.edf_replay import EdfReplaySource
+from ringdaq.pipeline.sources.simulated_eeg import SimulatedEegSource
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+QUICK = {"channels": 4, "rate_hz": 3000, "block_secs": 0.004}
+
+
+def simulated(**options: Any) -> SimulatedEegSource:
+    return SimulatedEegSource(SimulatedEegSource.Options(**{**QUICK, **options}), site())
+
+
+def played(source: Any, feed: ListFeed) -> Any:
+    form = source.format()
+    thread = threading.Thread(target=source.run, args=(feed,))
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    source.close()
+    return form
+
+
+def test_simulated_eeg_comes_as_marked_counts_with_volts_a_count() -> None:
+    form = simulated().format()
+    assert (form.kind, form.samples, form.rate, form.simulated) == ("raw", 12, 3000, True)
+    assert {c.unit for c in form.channels} == {"V"}
+    assert {c.scale for c in form.channels} == {CODE_UV * 1e-6}
+    assert form.channels[0].scale == pytest.approx(4.5 / 24 / 2**23, rel=1e-15)
+
+
+def test_its_samples_are_the_instruments_own_at_an_exact_rate() -> None:
+    feed = ListFeed(enough=120)
+    form = played(simulated(), feed)
+    alone = SimulatedEeg("eeg", EegOptions(dtype="int32", channels=4, rate_hz=3000))
+    assert np.array_equal(feed.samples, alone.block(0, len(feed.samples)))
+    assert {origin for origin, _ in feed.places} == {feed.places[0][0]}
+    assert [first for _, first in feed.places] == list(range(0, 12 * len(feed.places), 12))
+    times = np.diff(feed.times(form.rate))
+    assert set(times.tolist()) <= {333_333, 333_334}
+
+
+def test_floats_come_as_volts() -> None:
+    feed = ListFeed(enough=24)
+    form = played(simulated(dtype="float32"), feed)
+    assert (form.kind, feed.blocks[0].dtype) == ("voltage", np.float32)
+    micros = SimulatedEeg("eeg", EegOptions(channels=4, rate_hz=3000)).block(0, 12)
+    np.testing.assert_allclose(feed.blocks[0], micros * 1e-6, rtol=1e-6)
+
+
+def signal(values: Any, rate: int, **facts: Any) -> Any:
+    facts = {"physical_dimension": "uV", "physical_range": (-3276.8, 3276.7)} | facts
+    return edfio.EdfSignal.from_digital(np.asarray(values, np.int16), rate, **facts)
+
+
+@pytest.fixture
+def two_rates(tmp_path: Path) -> Path:
+    random = np.random.default_rng(1)
+    fast = [signal(random.integers(-32768, 32767, 1000), 500, label=f"E{n}") for n in range(2)]
+    slow = [signal([1, 2], 1, label="Temp", physical_dimension="degC", physical_range=(30, 40))]
+    path = tmp_path / "two.edf"
+    edfio.Edf([*fast, *slow]).write(path)
+    return path
+
+
+def replay(path: Path, **options: Any) -> EdfReplaySource:
+    made = EdfReplaySource.Options(file=path.name, loop=False, speed=1000, **options)
+    return EdfReplaySource(made, site(path.parent))
+
+
+def test_a_file_of_one_scale_comes_as_its_own_counts(two_rates: Path) -> None:
+    feed = ListFeed()
+    form = played(replay(two_rates, recorded_rate_hz=500), feed)
+    assert (form.kind, form.rate, form.simulated) == ("raw", 500_000, False)
+    assert [(c.name, c.unit) for c in form.channels] == [("E0", "V"), ("E1", "V")]
+    assert [c.scale for c in form.channels] == pytest.approx([1e-7, 1e-7])
+    written = edfio.read_edf(two_rates).signals
+    assert np.array_equal(feed.samples, np.stack([written[0].digital, written[1].digital], 1))
+
+
+def test_several_rates_need_a_choice(two_rates: Path) -> None:
+    with pytest.raises(RefusedError, match="500, 1 Hz: choose one by recorded_rate_hz"):
+        replay(two_rates).format()
+
+
+def test_signals_are_chosen_by_name_and_keep_a_unit_that_is_no_voltage(two_rates: Path) -> None:
+    feed = ListFeed()
+    form = played(replay(two_rates, recorded_rate_hz=1, channels=["Temp"]), feed)
+    assert (form.kind, form.channels[0].unit) == ("voltage", "degC")
+    lowest = edfio.read_edf(two_rates).signals[2].data
+    assert feed.samples[:, 0] == pytest.approx(lowest, rel=1e-6)
+    with pytest.raises(RefusedError, match=r"no channel 'Tmp'.*'Temp'"):
+        replay(two_rates, recorded_rate_hz=1, channels=["Tmp"]).format()
+
+
+@pytest.mark.parametrize("name", ["mne_test.bdf", "mne_test.edf", "short_psg.edf"])
+def test_a_real_recording_is_played_in_volts(name: str) -> None:
+    if not (DATA / name).exists():
+        pytest.skip(f"real recordings are not in this copy: {name}")
+    fastest = open_edf(DATA / name).groups[0]
+    options = {"file": name, "recorded_rate_hz": float(fastest.rate), "speed": 1000}
+    source = EdfReplaySource(EdfReplaySource.Options(**options), site(DATA))
+    feed = ListFeed(enough=2000)
+    form = played(source, feed)
+    assert len(form.channels) == len(fastest.channels)
+    counts = fastest.rows(0, len(feed.samples))
+    for place, (made, stored) in enumerate(zip(form.channels, fastest.channels, strict=True)):
+        physical = counts[:, place] * stored.scale + stored.offset
+        found = feed.samples[:, place] * made.scale
+        factor = 1e-6 if stored.unit.endswith("V") else 1.0
+        np.testing.assert_allclose(found, physical * factor, rtol=1e-6, atol=1e-12)
+
+
+def test_all_types_of_sources_and_sinks_are_to_be_had() -> None:
+    names = {
+        "source": ["simulated_eeg", "edf_replay", "lsl_source"],
+        "sink": ["lsl_sink", "csv_sink", "edf_sink", "websocket_sink"],
+    }
+    for role, types in names.items():
+        for name in types:
+            kind = find_kind(name)
+            assert kind.role == role
+            assert kind.options().model_fields
+
+
+def test_rates_are_exact() -> None:
+    assert simulated(rate_hz=16_000.0).format().rate == Fraction(16_000)
