@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 # Types of the lazy names are in the stub beside this file: an import here, even one for type
-# checkers only, would tie every room to these two.
+# checkers only, would tie every room to these.
 _LAZY = {
     "attach": "ringdaq.streams",
     "connect": "ringdaq.client",
     "connect_async": "ringdaq.client",
+    "native_stage": "ringdaq.pipeline",
 }
 __all__ = ["__version__", *_LAZY]
 

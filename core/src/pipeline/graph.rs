@@ -393,8 +393,9 @@ impl Graph {
             _ => links.push(Link::passing(name)),
         }
         loop {
-            self.tap_rings(&last, &mut links, plan)?;
+            // First: a ring that was taken is no ring any more, so that two ways seem to lead on.
             let onward = self.after(&last).into_iter().find(|edge| self.flows_on(edge)).cloned();
+            self.tap_rings(&last, &mut links, plan)?;
             let Some(edge) = onward else {
                 break;
             };

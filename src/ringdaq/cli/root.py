@@ -33,6 +33,7 @@ COMMANDS = {
     "export": ("ringdaq.cli.export:export", "Write a recording in another format."),
     "describe": ("ringdaq.cli.recordings:describe", "Say what is in a recording."),
     "recover": ("ringdaq.cli.recordings:recover", "Rebuild a recording from its journal."),
+    "pipeline": ("ringdaq.cli.pipeline:pipeline", "Check, draw and run pipelines."),
     "config": ("ringdaq.cli.config:config", "Check and show rig files."),
     "bench": ("ringdaq.cli.bench:bench", "Measure what this machine can do."),
     "doctor": ("ringdaq.cli.doctor:doctor", "Look for what would stop this machine."),

@@ -28,6 +28,8 @@ class Edge:
     policy: str = "block"
     thread: bool = False
     """What follows runs on a thread of its own."""
+    queued: bool = True
+    """Whether packets wait on it; on the others they go on at once, on the same thread."""
     place: Location = ()
     """Where the text says it."""
 
@@ -80,7 +82,7 @@ class Wiring:
             connection.capacity or 0,
             connection.policy,
             connection.thread,
-            at,
+            place=at,
         )
 
     def _edge(self, source: str, target: str, order: int, place: Location) -> Edge:

@@ -54,6 +54,9 @@ class _Room:
         """Whether it leads to a ring that is written on the same thread."""
         target = self._stages.get(edge.target)
         native = target is not None and target.kind.role == "sink" and not target.is_tap
+        source = self._stages.get(edge.source)
+        if source is not None and source.is_feed:
+            return False
         return native and not edge.thread and len(self._before(edge.target)) == 1
 
     def flows_on(self, edge: Edge) -> bool:
@@ -81,7 +84,8 @@ class _Room:
         form = source.output if source is not None else None
         latency, slow = max(self._latencies(edge.target), default=(0.0, ""))
         least = least_capacity(latency, form.period) if form is not None else 1
-        if 0 < edge.capacity < least and not (self.flows_on(edge) or self._is_inline(edge)):
+        queued = not (self.flows_on(edge) or self._is_inline(edge))
+        if 0 < edge.capacity < least and queued:
             assert form is not None
             self._problems.append(
                 self._config.problem(
@@ -90,7 +94,7 @@ class _Room:
                     f"{latency:g} s, in which {least} packets come; write at least {least}",
                 )
             )
-        return edge if edge.capacity else replace(edge, capacity=max(CAPACITY, least))
+        return replace(edge, capacity=edge.capacity or max(CAPACITY, least), queued=queued)
 
     def _latencies(self, name: str) -> list[tuple[float, str]]:
         """What the stages that run on a stage's thread may take, it included."""

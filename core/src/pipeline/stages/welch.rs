@@ -10,7 +10,8 @@ use crate::pipeline::stage::{Context, Flow, Format, Place, Stage, Target, refuse
 #[derive(Debug)]
 pub struct Welch {
     fft: RealFft,
-    window: Vec<f64>,
+    /// Power of the window.
+    weight: f64,
     step: usize,
     averages: usize,
     /// From and to, in hertz; without any, the densities themselves come out.
@@ -47,7 +48,7 @@ impl Welch {
         }
         Ok(Self {
             fft: RealFft::new(window.len(), window, isa)?,
-            window: window.to_vec(),
+            weight: window.iter().map(|w| w * w).sum(),
             step,
             averages,
             bands,
@@ -106,9 +107,8 @@ impl Welch {
 
     /// Power in a hertz, for a frequency and a lane.
     fn density(&self, bin: usize, lane: usize) -> f64 {
-        let weight: f64 = self.window.iter().map(|w| w * w).sum();
         let sides = if bin == 0 || bin + 1 == self.fft.bins() { 1.0 } else { 2.0 };
-        let scale = sides / (self.rate.hertz() * weight * self.counted as f64);
+        let scale = sides / (self.rate.hertz() * self.weight * self.counted as f64);
         self.sums[bin * self.lanes + lane] * scale
     }
 
