@@ -244,6 +244,9 @@ def parse_rig(text: str, path: Path = Path("rig.toml")) -> Rig:
         raise
     raise_problems(_across(plain, lines), path)
     rig._text, rig._path, rig._lines = text, path, lines
+    for name, entry in rig.pipelines.items():
+        if entry.file is None:
+            rig.pipeline(name)
     return rig
 
 

@@ -38,7 +38,8 @@ class EegDataView:
     def data(self) -> npt.NDArray[Any]:
         """The packet, [samples, channels]; read-only unless the view may write."""
         array = np.asarray(self._packet)
-        array.setflags(write=self.is_mutable)
+        if not self.is_mutable:
+            array.setflags(write=False)
         return array
 
     def channel(self, index: int) -> npt.NDArray[Any]:
