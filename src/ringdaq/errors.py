@@ -2,6 +2,7 @@
 
 RingdaqError
 ├─ ConfigError                   a rig file or a setting is wrong: which key, what would be valid
+│  └─ RefusedError               a pipeline's stage cannot do what it is asked: which key
 ├─ MissingExtraError             an optional dependency is not installed
 ├─ InstrumentError
 │  ├─ UnknownInstrumentError     no instrument of that name in the rig
@@ -52,6 +53,14 @@ class RingdaqError(Exception):
 
 class ConfigError(RingdaqError):
     """A rig file or a setting is wrong."""
+
+
+class RefusedError(ConfigError):
+    """A stage of a pipeline cannot do what it is asked; `key` is the parameter that is wrong."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class MissingExtraError(RingdaqError):

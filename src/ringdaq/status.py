@@ -8,6 +8,7 @@ from ringdaq import errors
 GRPC_CODES: dict[type[errors.RingdaqError], str] = {
     errors.RingdaqError: "INTERNAL",
     errors.ConfigError: "FAILED_PRECONDITION",
+    errors.RefusedError: "FAILED_PRECONDITION",
     errors.MissingExtraError: "UNIMPLEMENTED",
     errors.InstrumentError: "FAILED_PRECONDITION",
     errors.UnknownInstrumentError: "NOT_FOUND",

@@ -31,6 +31,7 @@ MEANINGS = {
 EXIT_CODES: dict[type[errors.RingdaqError], int] = {
     errors.RingdaqError: FAILED,
     errors.ConfigError: USAGE,
+    errors.RefusedError: USAGE,
     errors.MissingExtraError: UNAVAILABLE,
     errors.InstrumentError: FAILED,
     errors.UnknownInstrumentError: USAGE,

@@ -7,21 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ringdaq.errors import ConfigError
+from ringdaq.errors import RefusedError as RefusedError
 from ringdaq.model import Channel
 
 if TYPE_CHECKING:
     from ringdaq.pipeline.views import EegDataView
 
 PacketKind = Literal["raw", "voltage", "filtered", "fft"]
-
-
-class RefusedError(ConfigError):
-    """A stage cannot do what it is asked; `key` is the parameter that is wrong, if it is one."""
-
-    def __init__(self, text: str, key: str = "") -> None:
-        super().__init__(text)
-        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
