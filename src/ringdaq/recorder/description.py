@@ -27,6 +27,8 @@ class Source:
     end_sequence: int | None = None
     """One after the last record; `None` while the recording goes on."""
     end_rows: int | None = None
+    missed: str = ""
+    """Why rows are missing before the ring's first record, where `start_rows` is as many below 0."""
 
     @property
     def produced_rows(self) -> int | None:
@@ -76,4 +78,5 @@ def _source(plain: Mapping[str, Any]) -> Source:
         start_rows=int(plain["start_rows"]),
         end_sequence=plain.get("end_sequence"),
         end_rows=plain.get("end_rows"),
+        missed=str(plain.get("missed") or ""),
     )

@@ -114,6 +114,7 @@ class RingFollower:
     def drain(self, account: Account, limit_bytes: int) -> Drained:
         """Read what has come since the books were written, at most about `limit_bytes`."""
         drained = Drained([], account.copy())
+        self._declare_missed(drained)
         self.settle(account)
         reader, statistics = self._attach(), self._statistics()
         if reader is None or statistics is None:
@@ -157,6 +158,12 @@ class RingFollower:
             sequence += 1
         if sequence > account.next_sequence:
             self._lose_to_end(drained, sequence, reason)
+
+    def _declare_missed(self, drained: Drained) -> None:
+        """Begin the books of a generation with what was lost between it and the one before."""
+        account = drained.account
+        if self.source.missed and not account.records and not account.gaps:
+            self._lose(drained, account.next_sequence, -self.source.start_rows, self.source.missed)
 
     def _lose(self, drained: Drained, sequence: int, row: int, reason: str) -> None:
         """Declare everything before a record and a row as lost."""

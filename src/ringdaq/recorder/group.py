@@ -101,6 +101,8 @@ class StreamGroup:
 
     def add_generation(self, spec: StreamSpec) -> None:
         """Make the datasets of channels that are new; the rows before have no value there."""
+        if self.spec.kind == "samples":
+            return  # all channels are one dataset, and a generation that fits has the same
         new = [c for c in spec.channels if c.name not in self.columns]
         for channel in new:
             self._add_channel(channel)

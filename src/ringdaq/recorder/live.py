@@ -82,6 +82,7 @@ class LiveFile:
                 self._open_stream(counted)
             elif isinstance(counted, Manifest):
                 self._add_instruments(counted.description)
+                tree.add_pipelines(self._entry, counted.description)
         self._bytes.check()
 
     def _take_record(self, record: RecordEntry) -> None:

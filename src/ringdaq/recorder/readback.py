@@ -243,6 +243,10 @@ class RecordedFile:
                 for link, group in entry["instrument"].items()
                 if hasattr(group, "items")
             },
+            "pipelines": {
+                _name(link, note): _pipeline(note)
+                for link, note in entry.get("pipelines", {}).items()
+            },
             "end": _fields(entry["end"]),
         }
 
@@ -288,6 +292,15 @@ def _script(process: Any) -> dict[str, Any]:
         "hash": _optional(process, "script/hash"),
         "text": _optional(process, "script/data"),
         "parameters": _fields(process["parameters"]),
+    }
+
+
+def _pipeline(note: Any) -> dict[str, Any]:
+    return {
+        "path": _optional(note, "file_name"),
+        "text": _optional(note, "data"),
+        "hash": _optional(note, "hash"),
+        "parameters": _fields(note["parameters"]),
     }
 
 

@@ -14,6 +14,7 @@ from ringdaq.recorder import hdf5
 
 LAYOUT = 1
 EVENTS = "events"
+PIPELINES = "pipelines"
 # In the order in which they decide what an instrument is to NeXus.
 NX_CLASSES = (
     ("FrameProducer", "NXdetector"),
@@ -25,7 +26,7 @@ NX_CLASSES = (
 CAPABILITIES = {"frames": ("FrameProducer",), "samples": ("SampleProducer",)}
 TOLD = frozenset({
     "recording_id", "run_id", "directory", "file", "title", "user", "started_nanos", "script",
-    "rig", "versions", "instruments", "streams", "end", "storage", "git",
+    "rig", "versions", "instruments", "streams", "end", "storage", "git", "pipelines",
 })  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def _build_entry(entry: Any, description: Mapping[str, Any], started: str) -> No
     # A run emits its first row at any time; a group added to the entry later would put all others
     # at risk if a kill came right then.
     hdf5.group(entry, EVENTS, "NXcollection")
+    hdf5.group(entry, PIPELINES, "NXcollection")
+    add_pipelines(entry, description)
 
 
 def _build_process(entry: Any, script: Mapping[str, Any] | None, started: str) -> None:
@@ -95,6 +98,26 @@ def _build_rig(entry: Any, rig: Mapping[str, Any]) -> None:
     hdf5.field(note, "file_name", str(rig.get("path") or ""))
     hdf5.field(note, "data", rig.get("text") or "")
     hdf5.field(note, "hash", rig.get("hash") or "")
+
+
+def add_pipelines(entry: Any, description: Mapping[str, Any]) -> None:
+    """What was computed on the way, as its author wrote it; those that are there already stay."""
+    root = entry[PIPELINES]
+    there = {made.attrs["name"] for made in root.values()}
+    for pipeline in description.get("pipelines") or ():
+        if pipeline["name"] not in there:
+            _build_pipeline(root, pipeline)
+
+
+def _build_pipeline(root: Any, pipeline: Mapping[str, Any]) -> None:
+    note = hdf5.group(root, hdf5.link_name(str(pipeline["name"]), root), "NXnote")
+    note.attrs["name"] = hdf5.text(pipeline["name"])
+    hdf5.field(note, "type", "application/toml")
+    hdf5.field(note, "file_name", str(pipeline.get("path") or ""))
+    hdf5.field(note, "data", pipeline["text"])
+    hdf5.field(note, "hash", pipeline["hash"])
+    parameters = hdf5.group(note, "parameters", "NXcollection")
+    hdf5.fields(parameters, pipeline.get("parameters") or {})
 
 
 def _build_instruments(entry: Any, instruments: Sequence[Mapping[str, Any]]) -> None:
