@@ -28,6 +28,10 @@ RingdaqError
 │  ├─ ScriptLimitError           a budget is used up: which, its value, the line
 │  ├─ ScriptStoppedError         somebody stopped the run
 │  └─ ScriptFailedError          the script raised: its own message and line
+├─ PipelineError                 a pipeline cannot do what was asked
+│  ├─ UnknownPipelineError       no pipeline of that name
+│  ├─ PipelineBusyError          a recording holds it as it is, or it runs already
+│  └─ PipelineStoppedError       it does not run now: how it is, and why
 ├─ RecordingError
 │  └─ CorruptJournalError        a journal entry fails its check
 └─ ServiceError
@@ -206,6 +210,26 @@ class ScriptFailedError(ScriptError):
         super().__init__(message)
         self.line = line
         self.traceback = traceback
+
+
+class PipelineError(RingdaqError):
+    """A pipeline cannot do what was asked."""
+
+    def __init__(self, message: str, *, pipeline: str = "") -> None:
+        super().__init__(message)
+        self.pipeline = pipeline
+
+
+class UnknownPipelineError(PipelineError):
+    """No pipeline of that name is known."""
+
+
+class PipelineBusyError(PipelineError):
+    """The pipeline must stay as it is now: it is recorded, or runs already."""
+
+
+class PipelineStoppedError(PipelineError):
+    """The pipeline does not run now."""
 
 
 class RecordingError(RingdaqError):

@@ -38,6 +38,12 @@ KIND_OF = {
     "scripts.dry_run": "waiting",
     "queue.add": "waiting",
     "queue.edit": "waiting",
+    "pipeline.stop": "waiting",
+    "pipeline.drain": "waiting",
+    "pipeline.pause": "waiting",
+    "pipeline.resume": "waiting",
+    "pipeline.set": "waiting",
+    "pipeline.stats": "waiting",
 }
 URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
 MAX_REQUESTS_OF_A_PEER = 64

@@ -16,10 +16,11 @@ from typing import Any
 
 from ringdaq.clock import NANOS_PER_SEC, now_nanos
 from ringdaq.config import Rig
+from ringdaq.daemon.open_rings import OpenRing
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import CONTINUOUS, SAVED, RecordingDesk, from_here
 from ringdaq.errors import BadRequestError, OverrunError, RecordingError, StreamError
-from ringdaq.streams import RingStatistics, StreamReader, StreamWriter
+from ringdaq.streams import RingStatistics, StreamReader
 
 log = logging.getLogger(__name__)
 
@@ -141,18 +142,19 @@ class Keeper:
             asked.rotate_secs if rotate_secs is None else rotate_secs,
             asked.rotate_bytes if rotate_bytes is None else rotate_bytes,
         )
-        writers = self._writers_of(made)
-        if not writers:
-            raise _none_matches(made.patterns, [w.spec.name for w in self._publisher.writers()])
+        rings = self._rings_of(made)
+        if not rings:
+            there = [ring.spec.name for ring in self._publisher.open_rings()]
+            raise _none_matches(made.patterns, there)
         with self._lock:
             description = self._next_part(made)
-            description["streams"] = [from_here(w, whole=False) for w in writers]
-            made.files.append(self._desk.begin(description, writers))
+            description["streams"] = [from_here(ring, whole=False) for ring in rings]
+            made.files.append(self._desk.begin(description, rings))
             self._open[made.recording_id] = made
         return self.status(made.recording_id)
 
-    def _writers_of(self, recording: Continuous) -> list[StreamWriter]:
-        return [w for w in self._publisher.writers() if recording.wants(w.spec.name)]
+    def _rings_of(self, recording: Continuous) -> list[OpenRing]:
+        return [r for r in self._publisher.open_rings() if recording.wants(r.spec.name)]
 
     def _next_part(self, recording: Continuous) -> dict[str, Any]:
         recording.part += 1
@@ -173,9 +175,9 @@ class Keeper:
 
     def _look_after(self, recording: Continuous) -> None:
         try:
-            for writer in self._writers_of(recording):
-                if not self._desk.records(recording.part_id, writer):
-                    self._desk.add_stream(recording.part_id, writer)
+            for ring in self._rings_of(recording):
+                if not self._desk.records(recording.part_id, ring):
+                    self._desk.add_stream(recording.part_id, ring)
             if recording.is_due():
                 self._rotate(recording)
         except (OSError, StreamError, RecordingError) as error:

@@ -18,6 +18,7 @@ from ringdaq.daemon.catalogue import CatalogueDesk
 from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.keeping import Keeper
+from ringdaq.daemon.pipelines import PipelineDesk
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.recordings import RecordingDesk
@@ -68,7 +69,15 @@ class Daemon:
         self._registry = build_instruments(rig)
         self._hosts = self._make_hosts(self._registry)
         self._open_streams()
-        self._desk = RecordingDesk(rig, data, lambda run_id: self._runs.note_recording(run_id))
+        self._desk = RecordingDesk(
+            rig,
+            data,
+            lambda run_id: self._runs.note_recording(run_id),
+            lambda streams: self._pipelines.provenance(streams),
+        )
+        self._pipelines = PipelineDesk(
+            rig, self._publisher, self._desk, self._audit, state.socket_path()
+        )
         self._spares = Spares()
         self._runs = RunManager(
             rig,
@@ -97,6 +106,7 @@ class Daemon:
         )
         self._catalogue = CatalogueDesk(data, self._audit)
         methods = self._api.methods() | self._keeper.methods() | self._catalogue.methods()
+        methods |= self._pipelines.methods()
         self._server = ControlServer(state.socket_path(), methods)
 
     # --- instruments and their streams
@@ -170,6 +180,7 @@ class Daemon:
         self._start_children()
         for source in self._sources:
             source.start()
+        self._pipelines.start()
         self._keeper.start()
         self.state.publish(
             control_socket=str(self._server.path),
@@ -248,6 +259,7 @@ class Daemon:
         for source in self._sources:
             source.stop()
         self._make_safe()
+        self._pipelines.close()
         self._keeper.close()
         self._seal()
         for child in reversed(self._children):

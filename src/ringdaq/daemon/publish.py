@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
+from ringdaq.daemon.open_rings import ForeignRing, OpenRing
 from ringdaq.daemon.sizing import check_limit, largest, plan
 from ringdaq.errors import RingSpaceError, StreamError
 from ringdaq.model import StreamSpec
@@ -42,6 +43,7 @@ class Publisher:
         self.rings = RingDirectory(directory)
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
+        self._foreign: dict[str, ForeignRing] = {}
         self._appenders: dict[str, Appender] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._live: dict[str, float | int | bool | str] = {}
@@ -73,6 +75,23 @@ class Publisher:
         if before is not None:
             before.close()
         return writer
+
+    def adopt(self, ring: ForeignRing) -> None:
+        """List a ring of another process; one of its earlier generations is listed no more."""
+        name = ring.spec.name
+        with self._lock:
+            there = self._foreign.get(name)
+            if name in self._writers or (there is not None and there.owner != ring.owner):
+                raise StreamError(
+                    f"a stream needs a name of its own; {name!r} is somebody else's already",
+                    stream=name,
+                )
+            self._foreign[name] = ring
+
+    def disown(self, stream: str) -> None:
+        """List a stream of another process no more; its ring stays readable."""
+        with self._lock:
+            self._foreign.pop(stream, None)
 
     def writer(self, stream: str) -> StreamWriter:
         """The writer of an open stream."""
@@ -121,28 +140,28 @@ class Publisher:
         if writer is not None:
             writer.close()
 
-    def writers(self) -> list[StreamWriter]:
-        """The writers of all open streams."""
+    def open_rings(self) -> list[OpenRing]:
+        """The rings of all open streams, whoever writes them."""
         with self._lock:
-            return list(self._writers.values())
+            return [*self._writers.values(), *self._foreign.values()]
 
     def describe(self) -> list[dict[str, Any]]:
         """All open streams as plain values."""
         return [
             {
-                "name": w.spec.name,
-                "path": str(w.path),
-                "generation": w.generation,
-                "spec": w.spec.to_dict(),
-                "statistics": w.statistics()._asdict(),
+                "name": ring.spec.name,
+                "path": str(ring.path),
+                "generation": ring.generation,
+                "spec": ring.spec.to_dict(),
+                "statistics": ring.statistics()._asdict(),
             }
-            for w in self.writers()
+            for ring in self.open_rings()
         ]
 
     def close(self) -> None:
         """Close every ring in good order and give its memory back; whoever reads may finish."""
-        for writer in self.writers():
-            self.forget(writer.spec.name)
+        for stream in list(self._writers):
+            self.forget(stream)
         self.rings.remove_dead()
         with contextlib.suppress(OSError):  # others keep something there
             self.rings.path.rmdir()

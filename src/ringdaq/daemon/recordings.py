@@ -8,15 +8,16 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ringdaq import __version__
 from ringdaq.clock import now_nanos
 from ringdaq.config import Rig
-from ringdaq.errors import RecordingError
-from ringdaq.streams import StreamWriter
+from ringdaq.daemon.open_rings import ForeignRing, OpenRing, missed_rows
+from ringdaq.errors import PipelineBusyError, RecordingError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 CONTINUOUS, SAVED = "rec-", "saved-"
 OWN_PREFIXES = (CONTINUOUS, SAVED)
 GIT_SECS = 2.0
+CHANGE_SECS = 10.0
+"""The longest that a recording's beginning waits for a change of what it records."""
 
 Send = Callable[[str, dict[str, Any]], None]
 Description = dict[str, Any]
@@ -58,25 +61,32 @@ def _git(directory: Path, *command: str) -> str | None:
     return done.stdout.strip()
 
 
-def from_here(writer: StreamWriter, *, whole: bool) -> Description:
+def from_here(ring: OpenRing, *, whole: bool) -> Description:
     """A stream's entry in a description: from its next record on, or from its first."""
-    now = writer.statistics()
+    now = ring.statistics()
     return {
-        "name": writer.spec.name,
-        "path": str(writer.path),
-        "generation": writer.generation,
+        "name": ring.spec.name,
+        "path": str(ring.path),
+        "generation": ring.generation,
         "start_sequence": 0 if whole else now.next_sequence,
         "start_rows": 0 if whole else now.rows,
         "end_sequence": None,
         "end_rows": None,
-        "spec": writer.spec.to_dict(),
+        "spec": ring.spec.to_dict(),
     }
 
 
 class RecordingDesk:
     """Keeps the open recordings, and tells the recorder of them whenever it comes."""
 
-    def __init__(self, rig: Rig, data_directory: Path, on_report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        data_directory: Path,
+        on_report: Callable[[str], None],
+        provenance: Callable[[list[Description]], list[dict[str, Any]]] = lambda _: [],
+    ) -> None:
+        """`provenance` tells of streams as descriptions have them which pipelines made them."""
         self.enabled = rig.daemon.recorder
         self.data_directory = data_directory
         self._rig = rig
@@ -84,7 +94,9 @@ class RecordingDesk:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._open: dict[str, Description] = {}
-        self._writers: dict[str, dict[str, StreamWriter]] = {}
+        self._rings: dict[str, dict[str, OpenRing]] = {}
+        self._provenance = provenance
+        self._changing: set[str] = set()
         self._reports: dict[str, dict[str, Any]] = {}
         self._send: Send | None = None
         self._expected: set[str] = set()
@@ -130,7 +142,7 @@ class RecordingDesk:
             if report["state"] != "recording":
                 self._expected.discard(recording_id)
                 self._open.pop(recording_id, None)
-                self._writers.pop(recording_id, None)
+                self._rings.pop(recording_id, None)
             self._changed.notify_all()
         if not recording_id.startswith(OWN_PREFIXES):
             self._on_report(recording_id)
@@ -145,7 +157,7 @@ class RecordingDesk:
         user: str,
         script: Mapping[str, Any],
         instruments: list[dict[str, Any]],
-        writers: list[StreamWriter],
+        rings: list[OpenRing],
         **more: Any,
     ) -> str:
         """Begin to record all streams from their next record on; returns the recording's file."""
@@ -156,10 +168,10 @@ class RecordingDesk:
             run_id=run_id,
             script=dict(script),
             instruments=instruments,
-            streams=[from_here(w, whole=False) for w in writers],
+            streams=[from_here(ring, whole=False) for ring in rings],
             **more,
         )
-        return self.begin(description, writers)
+        return self.begin(description, rings)
 
     def describe(self, recording_id: str, *, title: str, user: str, **more: Any) -> Description:
         """A recording that begins now, as the recorder wants it; `streams` are its own."""
@@ -186,43 +198,85 @@ class RecordingDesk:
             **more,
         }
 
-    def begin(self, description: Description, writers: Iterable[StreamWriter] = ()) -> str:
+    def begin(self, description: Description, rings: Iterable[OpenRing] = ()) -> str:
         """Have something recorded; returns its file."""
         recording_id = description["recording_id"]
-        with self._lock:
+        streams = {entry["name"] for entry in description["streams"]}
+        with self._changed:
+            self._changed.wait_for(lambda: not self._changing & streams, CHANGE_SECS)
+            description["pipelines"] = self._provenance(description["streams"])
             self._open[recording_id] = description
-            self._writers[recording_id] = {w.generation: w for w in writers}
+            self._rings[recording_id] = {ring.generation: ring for ring in rings}
             self._tell("recording.open", description)
         return str(description["file"])
+
+    @contextmanager
+    def unrecorded(self, streams: Collection[str], pipeline: str) -> Iterator[None]:
+        """Let no recording of a pipeline's streams begin meanwhile; refuses while one goes on."""
+        with self._lock:
+            going_on = [
+                recording_id
+                for recording_id, description in self._open.items()
+                if description["end"] is None
+                and any(entry["name"] in streams for entry in description["streams"])
+            ]
+            if going_on:
+                raise PipelineBusyError(
+                    f"pipeline {pipeline!r} must not change while it is recorded; "
+                    f"{going_on[0]} goes on. Stop that first",
+                    pipeline=pipeline,
+                )
+            self._changing |= set(streams)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._changing -= set(streams)
+                self._changed.notify_all()
 
     def hand_over(self, old_id: str, description: Description, end: Mapping[str, Any]) -> str:
         """End a recording, and begin another one at exactly the same records."""
         with self._lock:
             old = self._open[old_id]
-            writers = self._writers[old_id]
+            rings = self._rings[old_id]
             self._close(old, end)
-            open_writers = [writers[entry["generation"]] for entry in old["streams"]]
+            open_rings = [rings[entry["generation"]] for entry in old["streams"]]
             description["streams"] = [
                 {**entry, "start_sequence": entry["end_sequence"], "start_rows": entry["end_rows"],
-                 "end_sequence": None, "end_rows": None}
+                 "end_sequence": None, "end_rows": None, "missed": ""}
                 for entry in old["streams"]
             ]  # fmt: skip
-        return self.begin(description, open_writers)
+        return self.begin(description, open_rings)
 
-    def add_stream(self, recording_id: str, writer: StreamWriter) -> None:
+    def add_stream(self, recording_id: str, ring: OpenRing) -> None:
         """Record a stream that was made during the recording, from its first record on."""
         with self._lock:
             description = self._open.get(recording_id)
-            if description is None:
-                return
-            description["streams"].append(from_here(writer, whole=True))
-            self._writers[recording_id][writer.generation] = writer
-            self._tell("recording.update", description)
+            if description is not None:
+                self._add(description, ring, from_here(ring, whole=True))
 
-    def records(self, recording_id: str, writer: StreamWriter) -> bool:
+    def succeed(self, before: OpenRing, after: ForeignRing, reason: str) -> None:
+        """Let every recording of a generation go on with the next one, and declare the hole."""
+        with self._lock:
+            for recording_id, rings in self._rings.items():
+                description = self._open[recording_id]
+                known = before.generation in rings and after.generation not in rings
+                if known and description["end"] is None:
+                    missed = missed_rows(before, after, description["started_nanos"])
+                    entry = from_here(after, whole=True)
+                    entry |= {"start_rows": -missed, "missed": reason}
+                    self._add(description, after, entry)
+
+    def _add(self, description: Description, ring: OpenRing, entry: Description) -> None:
+        description["streams"].append(entry)
+        description["pipelines"] = self._provenance(description["streams"])
+        self._rings[description["recording_id"]][ring.generation] = ring
+        self._tell("recording.update", description)
+
+    def records(self, recording_id: str, ring: OpenRing) -> bool:
         """Whether a recording knows a stream's ring."""
         with self._lock:
-            return writer.generation in self._writers.get(recording_id, {})
+            return ring.generation in self._rings.get(recording_id, {})
 
     def close(self, recording_id: str, end: Mapping[str, Any]) -> None:
         """End a recording where its streams are now."""
@@ -234,7 +288,7 @@ class RecordingDesk:
 
     def _close(self, description: Description, end: Mapping[str, Any]) -> None:
         for entry in description["streams"]:
-            now = self._writers[description["recording_id"]][entry["generation"]].statistics()
+            now = self._rings[description["recording_id"]][entry["generation"]].statistics()
             entry["end_sequence"], entry["end_rows"] = now.next_sequence, now.rows
         description["end"] = dict(end)
         self._tell("recording.close", description)

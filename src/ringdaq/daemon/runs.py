@@ -189,7 +189,7 @@ class Run:
             },
             grant=sorted(self.hosts),
             instruments=self._describe_instruments(),
-            writers=[w for w in self._publisher.writers() if not w.spec.name.startswith("run.")],
+            rings=[r for r in self._publisher.open_rings() if not r.spec.name.startswith("run.")],
         )
 
     def _describe_instruments(self) -> list[dict[str, Any]]:
@@ -245,7 +245,9 @@ class Run:
             "error": outcome.error,
             "ended_nanos": self._ended,
             "settings": {host.name: self._settings(host) for host in self._rig_hosts},
-            "counters": {w.spec.name: w.statistics()._asdict() for w in self._publisher.writers()},
+            "counters": {
+                ring.spec.name: ring.statistics()._asdict() for ring in self._publisher.open_rings()
+            },
             "refused": self._audit.refused(self._started),
         }
         self._desk.close(self.run_id, end)

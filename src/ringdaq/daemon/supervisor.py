@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,20 @@ class Child:
     """One supervised process: restarted with growing pauses until it is stopped on purpose."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], on_give_up: Callable[[str], None] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        on_give_up: Callable[[str], None] | None = None,
+        *,
+        final: Mapping[int, str] | None = None,
+        on_end: Callable[[str], None] | None = None,
     ) -> None:
+        """`final` are exit codes after which `on_end` is told their word, and nothing restarted."""
         self.name = name
         # -P: what lies in the current directory must not stand in for the standard library.
         self._command = [sys.executable, "-P", *arguments]
         self._on_give_up = on_give_up
+        self._final, self._on_end = final or {}, on_end
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self.restarts = 0
@@ -61,6 +69,9 @@ class Child:
             code = process.wait()
             if self._stopping.is_set():
                 return
+            if code in self._final:
+                self._tell_end(self._final[code])
+                return
             if code == GIVE_UP_CODE:
                 self._give_up(code)
                 return
@@ -73,10 +84,21 @@ class Child:
             self.restarts += 1
             process = self._spawn()
 
+    def _tell_end(self, word: str) -> None:
+        log.info("the %s has %s", self.name, word)
+        if self._on_end is not None:
+            self._on_end(word)
+
     def _give_up(self, code: int) -> None:
         log.error("the %s ended with code %d and is not started again", self.name, code)
         if self._on_give_up is not None:
             self._on_give_up(self.name)
+
+    def kill(self) -> None:
+        """End the process as it is; the next one is started soon."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.kill()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Ask the process to end, and end it when it has not within the time."""

@@ -28,7 +28,7 @@ class Source:
     """One after the last record; `None` while the recording goes on."""
     end_rows: int | None = None
     missed: str = ""
-    """Why rows are missing before the ring's first record, where `start_rows` is as many below 0."""
+    """Why rows are missing before the first record; `start_rows` is as many below 0."""
 
     @property
     def produced_rows(self) -> int | None:

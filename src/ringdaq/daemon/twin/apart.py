@@ -52,7 +52,7 @@ class DryRuns:
 
     def _known(self) -> dict[str, dict[str, Any]]:
         """Units and streams of what is connected; nobody is asked for them."""
-        specs = [writer.spec for writer in self._publisher.writers()]
+        specs = [ring.spec for ring in self._publisher.open_rings()]
         return {
             name: {
                 "unit": host.entry.unit,

@@ -1,0 +1,263 @@
+"""A pipeline's own process: it asks the daemon what to run, runs it, and answers questions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ringdaq import __version__
+from ringdaq.config import PipelineConfig, parse_pipeline, parse_rig
+from ringdaq.control import ControlClient
+from ringdaq.errors import (
+    BadRequestError,
+    ConfigError,
+    PipelineError,
+    RingdaqError,
+    ServiceError,
+    to_wire,
+)
+from ringdaq.pipeline.build import Built, build
+from ringdaq.pipeline.graph import CheckedGraph, check
+from ringdaq.pipeline.running import RunningPipeline
+from ringdaq.streams import RingDirectory, StreamReader
+
+log = logging.getLogger(__name__)
+
+BEAT_SECS = 1.0
+LOOK_SECS = 0.25
+CALL_SECS = 10.0
+DRAIN_SECS = 60.0
+STOP_SECS = 5.0
+SOURCE_SECS = 0.25
+ENDED, FAILED, AGAIN = 0, 1, 75
+
+
+class PipelineProcess:
+    """Runs one pipeline for the daemon at a control socket."""
+
+    def __init__(self, socket: Path, name: str) -> None:
+        self._name = name
+        self._events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._client = ControlClient.connect(
+            socket, lambda event, params: self._events.put((event, params))
+        )
+        self._pipeline: RunningPipeline | None = None
+        self._asked = ThreadPoolExecutor(4, thread_name_prefix="ask")
+        self._go = threading.Event()
+        self._drained = self._leaving = False
+        self._told = ("", "")
+        self._beat_at = 0.0
+
+    def stop(self) -> None:
+        """Leave soon, with what is on its way finished. A signal handler may call."""
+        self._events.put(("stop", {}))
+
+    def run(self) -> int:
+        """Run the pipeline to its end; returns the process's exit code."""
+        threading.Thread(target=self._watch, name="watch-daemon", daemon=True).start()
+        try:
+            order = self._attach()
+            built = self._build(order)
+            pipeline = self._pipeline = RunningPipeline(built)
+            self._report("ready", rings=rings_of(built))
+            self._await_go(order)
+            if not self._leaving:
+                pipeline.start()
+            return self._serve(pipeline)
+        except RingdaqError as error:
+            self._report("failed", str(error))
+            raise
+        finally:
+            self._asked.shutdown(cancel_futures=True)
+            self._client.close()
+
+    def _watch(self) -> None:
+        self._client.closed.wait()
+        self._events.put(("stop", {}))
+
+    # --- what is to run
+
+    def _attach(self) -> dict[str, Any]:
+        self._client.call("hello", {"role": "pipeline", "pid": os.getpid(), "version": __version__})
+        order: dict[str, Any] = self._client.call("pipeline.attach", {"name": self._name})
+        return order
+
+    def _build(self, order: Mapping[str, Any]) -> Built:
+        config = config_of(order)
+        rings = Path(order["directory"])
+        self._await_sources(config, rings)
+        graph = check(config, rings=rings, connect=True)
+        try:
+            check_names(graph, order["taken"])
+            return build(graph, metadata={"pipeline_hash": config.hash})
+        except BaseException:
+            graph.close()
+            raise
+
+    def _await_sources(self, config: PipelineConfig, rings: Path) -> None:
+        """Wait for the next generation of streams whose writers are gone."""
+        waiting = [name for name in streams_read(config) if is_over(rings, name)]
+        if waiting:
+            self._report("waiting", f"nobody writes the stream {waiting[0]!r} now")
+        while waiting and not self._leaving:
+            self._listen(SOURCE_SECS)
+            waiting = [name for name in waiting if is_over(rings, name)]
+
+    def _await_go(self, order: Mapping[str, Any]) -> None:
+        """Hold where the daemon wants to be asked before anything begins."""
+        while order["hold"] and not self._go.is_set() and not self._leaving:
+            self._listen(LOOK_SECS)
+            self._beat()
+
+    # --- what goes on
+
+    def _serve(self, pipeline: RunningPipeline) -> int:
+        while not self._leaving:
+            self._beat()
+            self._listen(LOOK_SECS)
+            if pipeline.state == "ended":
+                break
+            if pipeline.over and not self._drained:
+                self._drained = True
+                self._asked.submit(pipeline.drain, DRAIN_SECS)
+            if branch := pipeline.hanging():
+                self._report("failed", f"branch {branch!r} shows no sign of life")
+                return FAILED
+        return self._finish(pipeline)
+
+    def _finish(self, pipeline: RunningPipeline) -> int:
+        if not pipeline.drain(STOP_SECS):
+            log.warning("not everything was through within %g s", STOP_SECS)
+            pipeline.stop(1.0)
+        failures = "; ".join(pipeline.failures())
+        natural = self._drained or self._leaving
+        self._report("failed" if failures else "ended" if natural else "restarting", failures)
+        if failures:
+            return FAILED
+        return ENDED if natural else AGAIN
+
+    def _listen(self, timeout: float) -> None:
+        """Take what the daemon says, for so long."""
+        try:
+            event, params = self._events.get(timeout=timeout)
+        except queue.Empty:
+            return
+        if event in ("stop", "shutdown"):
+            self._leaving = True
+        elif event == "pipeline.ask":
+            self._asked.submit(self._answer, params)
+
+    # --- questions
+
+    def _answer(self, params: Mapping[str, Any]) -> None:
+        try:
+            reply: dict[str, Any] = {"result": self._do(params["verb"], params["params"])}
+        except Exception as error:
+            if not isinstance(error, RingdaqError):
+                log.exception("%s failed", params["verb"])
+            reply = {"error": to_wire(error)}
+        self._tell("pipeline.answer", {"name": self._name, "ask": params["ask"], "reply": reply})
+
+    def _do(self, verb: str, params: Mapping[str, Any]) -> Any:
+        pipeline = self._pipeline
+        if pipeline is None:
+            raise PipelineError(f"pipeline {self._name!r} is not ready yet", pipeline=self._name)
+        if verb == "set":
+            pipeline.set(params["values"])
+        elif verb == "pause":
+            pipeline.pause()
+        elif verb == "resume":
+            self._go.set()
+            if pipeline.state == "paused":
+                pipeline.resume()
+        elif verb == "drain":
+            self._drain(pipeline)
+        elif verb != "stats":
+            raise BadRequestError(f"a pipeline cannot {verb!r}")
+        self._beat(now=True)
+        return pipeline.statistics() | {"histograms": pipeline.latency()}
+
+    def _drain(self, pipeline: RunningPipeline) -> None:
+        self._drained = True
+        if not pipeline.drain(DRAIN_SECS):
+            raise PipelineError(
+                f"pipeline {self._name!r} was not empty within {DRAIN_SECS:g} s",
+                pipeline=self._name,
+            )
+
+    # --- reports
+
+    def _beat(self, *, now: bool = False) -> None:
+        """Tell once a second that it lives, and at once what has changed."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        told = (pipeline.state, "; ".join(pipeline.failures()))
+        if now or told != self._told or time.monotonic() >= self._beat_at:
+            self._told = told
+            self._report(*told)
+
+    def _report(self, state: str, error: str = "", rings: Any = ()) -> None:
+        self._beat_at = time.monotonic() + BEAT_SECS
+        figures = None if self._pipeline is None else self._pipeline.statistics()
+        params = {"name": self._name, "state": state, "error": error, "rings": list(rings)}
+        self._tell("pipeline.report", params | {"figures": figures})
+
+    def _tell(self, method: str, params: Mapping[str, Any]) -> None:
+        try:
+            self._client.call(method, params, timeout=CALL_SECS)
+        except ServiceError as error:
+            log.warning("the daemon was not told: %s", error)
+
+
+def config_of(order: Mapping[str, Any]) -> PipelineConfig:
+    """The pipeline that the daemon wants run, with what was changed since its text was read."""
+    text, path = order["text"], Path(order["path"])
+    if order["inline"]:
+        config = parse_rig(text, path).pipeline(order["name"])
+    else:
+        config = parse_pipeline(text, path)
+        config.name = order["name"]
+        if order["preset"]:
+            config = config.with_preset(order["preset"])
+    return config.with_values(order["parameters"]) if order["parameters"] else config
+
+
+def streams_read(config: PipelineConfig) -> list[str]:
+    """The streams that a pipeline's text reads from rings."""
+    found = [s.parameters.get("stream") for s in config.stages if s.type == "ring_source"]
+    return [name for name in found if isinstance(name, str)]
+
+
+def is_over(rings: Path, stream: str) -> bool:
+    """Whether a stream has been there, and nobody writes it any more."""
+    directory = RingDirectory(rings)
+    paths = directory.generations(stream)
+    return bool(paths) and paths[-1] in directory.dead(stream)
+
+
+def check_names(graph: CheckedGraph, taken: list[str]) -> None:
+    """Refuse results that would pass for somebody else's stream."""
+    for stage in graph.stages:
+        name = getattr(stage.part, "stream", None)
+        if stage.kind.role == "sink" and name in taken:
+            raise ConfigError(
+                f"stage {stage.name!r}: the stream {name!r} is written by somebody else already; "
+                f"give this one another name: {graph.config.path}"
+            )
+
+
+def rings_of(built: Built) -> list[dict[str, str]]:
+    """The rings that were made, for the daemon."""
+    found = []
+    for path in built.rings.values():
+        with StreamReader.open(path) as reader:
+            found.append({"path": str(path), "generation": reader.generation})
+    return found

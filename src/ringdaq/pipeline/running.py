@@ -1,0 +1,183 @@
+"""A built pipeline, and everything that is driven beside it: start, watch, change, end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ringdaq.errors import PipelineError
+from ringdaq.pipeline.build import Built, BuiltSink
+from ringdaq.pipeline.changing import Changes
+from ringdaq.pipeline.feeding import SourceThread
+from ringdaq.pipeline.figures import figures_of, lost_packets
+from ringdaq.pipeline.tapping import ControlPlane, SinkThread
+
+HANG_SECS = 30.0
+"""A branch that shows no sign of life for so long hangs; its stages' `latency_secs` come on top."""
+
+
+class RunningPipeline:
+    """One run of a built pipeline; threads may share it."""
+
+    def __init__(self, built: Built) -> None:
+        self._built, self._core = built, built.pipeline
+        self._plane = ControlPlane()
+        self._sources = [SourceThread(self._core, s.name, s.source) for s in built.sources]
+        self._sinks = [self._sink(sink) for sink in built.sinks]
+        self._changes = Changes(built.graph, self._core)
+        self._lock = threading.Lock()
+        self._started = self._paused = self._draining = False
+        self._began = time.monotonic()
+        self._patience = HANG_SECS + sum(
+            stage.config.latency_secs or 0.0 for stage in built.graph.stages
+        )
+
+    def _sink(self, built: BuiltSink) -> SinkThread:
+        stage = self._built.graph.stage(built.name)
+        return SinkThread(
+            self._core,
+            built.name,
+            built.format,
+            lambda: stage.kind.load()(stage.options, stage.site),
+            self._plane,
+            sink=built.sink,
+            on_error=stage.config.on_error,
+        )
+
+    # --- its life
+
+    def start(self) -> None:
+        """Let it run: sinks first, then the core, then the sources."""
+        for sink in self._sinks:
+            sink.open()
+        placement = self._built.graph.config.body.placement
+        self._core.start(placement.cores, placement.priority)
+        self._started, self._began = True, time.monotonic()
+        for sink in self._sinks:
+            sink.start()
+        for source in self._sources:
+            source.start()
+
+    def pause(self) -> None:
+        """Hold all branches; queues fill, and do what their policy says."""
+        self._core.pause()
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._core.resume()
+        self._paused = False
+
+    def drain(self, timeout: float) -> bool:
+        """Let the sources end, and the rest when all is through; False if that takes longer."""
+        return self._end(timeout, self._core.drain)
+
+    def stop(self, timeout: float) -> bool:
+        """End now, whatever is on its way; False if a part does not come back in time."""
+        return self._end(timeout, self._core.stop)
+
+    def _end(self, timeout: float, how: Any) -> bool:
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._draining = True
+            if not self._started:
+                for part in (*self._sources, *self._sinks):
+                    part.stop(0.0) if isinstance(part, SourceThread) else part.join(0.0)
+                self._plane.close()
+                return True
+            if self._paused and how == self._core.drain:
+                self.resume()
+            late = [source for source in self._sources if not source.stop(_left(deadline))]
+            done = how(_left(deadline)) and not late
+            left = [sink for sink in self._sinks if not sink.join(_left(deadline))]
+            self._plane.close()
+            return done and not left
+
+    # --- how it is
+
+    @property
+    def state(self) -> str:
+        """`running`, `paused`, `draining`, or `ended` when nothing can come any more."""
+        if not self._started:
+            return "ready"
+        if not self._alive():
+            return "ended"
+        return "draining" if self._draining else "paused" if self._paused else "running"
+
+    def _alive(self) -> bool:
+        return any(state == "running" for _, state, *_ in self._core.statistics()[3])
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of the sources in Python: one has failed, or all have ended."""
+        if any(source.error for source in self._sources):
+            return True
+        rings = [s for s in self._built.graph.stages if s.kind.role == "source" and not s.is_feed]
+        return not rings and not any(source.alive for source in self._sources)
+
+    def failures(self) -> list[str]:
+        """What has ended before its time, in words."""
+        branches = self._core.statistics()[3] if self._started else []
+        told = [f"{name}: {why}" for name, state, *_, why in branches if state == "failed"]
+        told += [source.error for source in self._sources if source.error]
+        return told + [sink.error for sink in self._sinks if sink.failed]
+
+    def hanging(self) -> str:
+        """The branch that shows no sign of life; empty while all do."""
+        if self._paused or not self._started:
+            return ""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        for name, state, counts, *_ in self._core.statistics()[3]:
+            beat = counts[1]
+            if state == "running" and beat and now - beat > self._patience * 1e9:
+                return name
+        return ""
+
+    def statistics(self) -> dict[str, Any]:
+        """All counters by name, and how many packets are `lost`."""
+        found = figures_of(self._core) if self._started else figures_of_nothing()
+        found |= {
+            "uptime_secs": time.monotonic() - self._began,
+            "sources": {source.name: source.figures() for source in self._sources},
+            "sinks": {sink.name: sink.figures() for sink in self._sinks},
+        }
+        return found | {"lost": lost_packets(found)}
+
+    def latency(self) -> dict[str, dict[str, Any]]:
+        """From a packet's coming in to its end, by branch: p50, p99, longest in ns, histogram."""
+        branches = figures_of(self._core)["branches"] if self._started else {}
+        return {
+            name: one["latency"] | {"histogram": self._core.histogram(name)}
+            for name, one in branches.items()
+        }
+
+    # --- changes
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Change parameters, `stage.parameter`; raises a `ConfigError` for what cannot be."""
+        if not self._started:
+            raise PipelineError("a pipeline's parameters change while it runs; it has not begun")
+        self._changes.make(values)
+
+
+def figures_of_nothing() -> dict[str, Any]:
+    """The counters of a pipeline that has not begun."""
+    return {"isa": "", "stages": {}, "queues": {}, "pools": {}, "branches": {}}
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+@contextlib.contextmanager
+def running(built: Built, *, timeout: float = 10.0) -> Iterator[RunningPipeline]:
+    """Run a built pipeline for the length of a block, and stop it then."""
+    pipeline = RunningPipeline(built)
+    try:
+        pipeline.start()
+        yield pipeline
+    finally:
+        pipeline.stop(timeout)
