@@ -224,6 +224,20 @@ class PipelineConfig:
         source = replace(self._source, lines={**self._source.lines, **moved})
         return type(self)(self.name, body, source, below=self._below, preset=name)
 
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """The pipeline with other parameters, `stage.parameter`; the check says if they fit."""
+        stages = {stage.called: stage for stage in self.stages}
+        for key, value in values.items():
+            name, _, parameter = key.partition(".")
+            if name not in stages or not parameter or parameter in OWN_KEYS:
+                raise ConfigError(
+                    f"write stage.parameter, where the stage is there and the parameter its "
+                    f"type's own; found {key!r}; {nearest(name, stages)}: {self.path}"
+                )
+            stages[name] = stages[name].model_copy(update={parameter: value})
+        body = self.body.model_copy(update={"stages": list(stages.values())})
+        return type(self)(self.name, body, self._source, below=self._below, preset=self.preset)
+
     def _preset(self, stage: StageConfig, name: str, problems: list[Problem]) -> StageConfig:
         values = self.body.presets[name].get(stage.called, {})
         written = stage.model_dump(exclude_unset=True)

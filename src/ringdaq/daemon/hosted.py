@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -68,11 +69,14 @@ class HostedPipeline:
         config: Text,
         *,
         inline: bool,
-        socket: Path,
+        spawn: Callable[[str], subprocess.Popen[bytes]],
         publisher: Publisher,
         desk: RecordingDesk,
     ) -> None:
-        """`inline` says that the text is a rig file's, in which the pipeline is one of several."""
+        """`inline` says that the text is a rig file's, in which the pipeline is one of several.
+
+        `spawn` starts a process that runs the pipeline of a name.
+        """
         self.config, self.inline = config, inline
         self.name = config.name
         self.state = "stopped"
@@ -85,7 +89,7 @@ class HostedPipeline:
         self.figures: dict[str, Any] = {}
         """What it counted, when it was last heard of."""
         self._heard = 0.0
-        self._socket, self._publisher, self._desk = socket, publisher, desk
+        self._spawn, self._publisher, self._desk = spawn, publisher, desk
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
@@ -108,9 +112,12 @@ class HostedPipeline:
         """
         self._enter("starting", "")
         self.hold, self.figures = hold, {}
-        arguments = ["-m", "ringdaq.pipeline", "--socket", str(self._socket), "--name", self.name]
         self._child = Child(
-            f"pipeline {self.name}", arguments, final=ENDINGS, on_end=self._has_ended
+            f"pipeline {self.name}",
+            (),
+            final=ENDINGS,
+            on_end=self._has_ended,
+            spawn=lambda: self._spawn(self.name),
         )
         self._child.start()
 

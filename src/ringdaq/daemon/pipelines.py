@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ringdaq.config import Rig, nearest, parse_pipeline
+from ringdaq.config import PipelineConfig, Rig, nearest, parse_pipeline
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.control_server import Method, Peer
 from ringdaq.daemon.hosted import HostedPipeline
+from ringdaq.daemon.pipeline_spare import PipelineSpare
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.errors import BadRequestError, PipelineBusyError, UnknownPipelineError
@@ -28,22 +29,24 @@ class PipelineDesk:
         self, rig: Rig, publisher: Publisher, desk: RecordingDesk, audit: Audit, socket: Path
     ) -> None:
         self._rig, self._publisher, self._desk = rig, publisher, desk
-        self._audit, self._socket = audit, socket
+        self._audit = audit
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._watch = threading.Thread(
             target=self._look_after_all, name="pipeline-watch", daemon=True
         )
+        self._spare = PipelineSpare(socket)
         self._hosted = {
             name: self._host(rig.pipeline(name), inline=entry.file is None)
             for name, entry in rig.pipelines.items()
         }
 
-    def _host(self, config: Any, *, inline: bool) -> HostedPipeline:
+    def _host(self, config: PipelineConfig, *, inline: bool) -> HostedPipeline:
+        self._spare.know([stage.type for stage in config.stages])
         return HostedPipeline(
             config,
             inline=inline,
-            socket=self._socket,
+            spawn=self._spare.take,
             publisher=self._publisher,
             desk=self._desk,
         )
@@ -84,6 +87,7 @@ class PipelineDesk:
             thread.start()
         for thread in threads:
             thread.join()
+        self._spare.close()
 
     def provenance(self, streams: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The texts of the pipelines that made some of these streams."""

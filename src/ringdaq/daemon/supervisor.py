@@ -29,13 +29,18 @@ class Child:
         *,
         final: Mapping[int, str] | None = None,
         on_end: Callable[[str], None] | None = None,
+        spawn: Callable[[], subprocess.Popen[bytes]] | None = None,
     ) -> None:
-        """`final` are exit codes after which `on_end` is told their word, and nothing restarted."""
+        """`final` are exit codes after which `on_end` is told their word, and nothing restarted.
+
+        `spawn` starts a process in the place of the arguments.
+        """
         self.name = name
         # -P: what lies in the current directory must not stand in for the standard library.
         self._command = [sys.executable, "-P", *arguments]
         self._on_give_up = on_give_up
         self._final, self._on_end = final or {}, on_end
+        self._start = spawn or self._from_arguments
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self.restarts = 0
@@ -54,11 +59,13 @@ class Child:
         self._spawn()
         self._thread.start()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+    def _from_arguments(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
         )
-        self._process = process
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._process = process = self._start()
         return process
 
     def _supervise(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -15,8 +16,10 @@ Change = tuple[str, str, object]
 """The core's stage, its parameter and the value."""
 
 
-def changes(graph: CheckedGraph, name: str, values: Mapping[str, object]) -> list[Change]:
-    """What to `set` in the core so that a running stage has other parameters.
+def changes(
+    graph: CheckedGraph, name: str, values: Mapping[str, object]
+) -> tuple[list[Change], CheckedGraph]:
+    """What to `set` in the core so that a running stage has other parameters, and the graph then.
 
     Refused with a `ConfigError`: a wrong value, and one that changes the form of the results. What
     the core itself cannot change, it refuses when it is set.
@@ -24,24 +27,26 @@ def changes(graph: CheckedGraph, name: str, values: Mapping[str, object]) -> lis
     stage = graph.stage(name)
     if stage.planned is None:
         raise ConfigError(f"stage {name!r} has no parameters that can change while it runs")
-    planned = _plan_anew(stage, values)
+    options, planned = _plan_anew(stage, values)
     if planned.output != stage.output or len(planned.stages) != len(stage.planned.stages):
         raise ConfigError(
             f"stage {name!r}: {', '.join(values)} would change the form of its results; "
             f"change the text and start the pipeline anew"
         )
     together = zip(stage.core_names, stage.planned.stages, planned.stages, strict=True)
-    return [change for core_name, old, new in together for change in _differ(core_name, old, new)]
+    found = [change for core_name, old, new in together for change in _differ(core_name, old, new)]
+    changed = replace(stage, options=options, planned=planned)
+    stages = tuple(changed if other is stage else other for other in graph.stages)
+    return found, replace(graph, stages=stages)
 
 
-def _plan_anew(stage: CheckedStage, values: Mapping[str, object]) -> Planned:
+def _plan_anew(stage: CheckedStage, values: Mapping[str, object]) -> tuple[Transform, Planned]:
     assert isinstance(stage.options, Transform)
     assert stage.given is not None
     written = stage.options.model_dump(exclude_unset=True, by_alias=True)
     try:
-        return (
-            type(stage.options).model_validate(written | dict(values)).plan(stage.given, stage.site)
-        )
+        options = type(stage.options).model_validate(written | dict(values))
+        return options, options.plan(stage.given, stage.site)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"stage {stage.name!r}: {wrong}") from None

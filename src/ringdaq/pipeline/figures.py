@@ -17,7 +17,14 @@ POOL = ("packets", "lent", "peak", "lent_ever", "exhausted")
 BRANCH = ("packets", "beat_nanos", "lost_records", "lost_rows", "exhausted")
 DURATION = ("p50_nanos", "p99_nanos", "longest_nanos", "sum_nanos")
 
-Named = dict[str, dict[str, Any]]
+LOSSES = {
+    "sources": ("refused",),
+    "branches": ("lost_records",),
+    "stages": ("dropped",),
+    "queues": ("dropped_oldest", "dropped_newest", "refused"),
+    "sinks": ("dropped",),
+}
+"""The counters of packets and records that led to no result."""
 
 
 def _plain(names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
@@ -45,11 +52,9 @@ def figures_of(pipeline: core.Pipeline) -> dict[str, Any]:
 
 def lost_packets(figures: Mapping[str, Any]) -> int:
     """Packets and records that came in, or should have, and led to no result."""
-    stages, queues = figures["stages"].values(), figures["queues"].values()
-    return (
-        sum(one["dropped"] for one in stages)
-        + sum(one["dropped_oldest"] + one["dropped_newest"] + one["refused"] for one in queues)
-        + sum(one["lost_records"] for one in figures["branches"].values())
-        + sum(one["dropped"] for one in figures.get("sinks", {}).values())
-        + sum(one["refused"] for one in figures.get("sources", {}).values())
+    return sum(
+        int(one[counter])
+        for part, counters in LOSSES.items()
+        for one in figures.get(part, {}).values()
+        for counter in counters
     )

@@ -96,7 +96,7 @@ class PipelineProcess:
         graph = check(config, rings=rings, connect=True)
         try:
             check_names(graph, order["taken"])
-            return build(graph, metadata={"pipeline_hash": config.hash})
+            return build(graph)
         except BaseException:
             graph.close()
             raise

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ringdaq.errors import PipelineError
+from ringdaq.config import nearest
+from ringdaq.errors import ConfigError, PipelineError
 from ringdaq.pipeline.build import Built, BuiltSink
-from ringdaq.pipeline.changing import Changes
+from ringdaq.pipeline.changes import Change, changes
 from ringdaq.pipeline.feeding import SourceThread
 from ringdaq.pipeline.figures import figures_of, lost_packets
+from ringdaq.pipeline.graph import CheckedGraph
 from ringdaq.pipeline.tapping import ControlPlane, SinkThread
+from ringdaq.streams.failures import CORE_ERRORS
 
+SET_SECS = 5.0
 HANG_SECS = 30.0
 """A branch that shows no sign of life for so long hangs; its stages' `latency_secs` come on top."""
 
@@ -27,7 +31,7 @@ class RunningPipeline:
         self._plane = ControlPlane()
         self._sources = [SourceThread(self._core, s.name, s.source) for s in built.sources]
         self._sinks = [self._sink(sink) for sink in built.sinks]
-        self._changes = Changes(built.graph, self._core)
+        self._graph = built.graph
         self._lock = threading.Lock()
         self._started = self._paused = self._draining = False
         self._began = time.monotonic()
@@ -84,9 +88,7 @@ class RunningPipeline:
         with self._lock:
             self._draining = True
             if not self._started:
-                for part in (*self._sources, *self._sinks):
-                    part.stop(0.0) if isinstance(part, SourceThread) else part.join(0.0)
-                self._plane.close()
+                self._give_back()
                 return True
             if self._paused and how == self._core.drain:
                 self.resume()
@@ -95,6 +97,14 @@ class RunningPipeline:
             left = [sink for sink in self._sinks if not sink.join(_left(deadline))]
             self._plane.close()
             return done and not left
+
+    def _give_back(self) -> None:
+        """Let go of what never began."""
+        for source in self._sources:
+            source.stop(0.0)
+        for sink in self._sinks:
+            sink.join(0.0)
+        self._plane.close()
 
     # --- how it is
 
@@ -112,7 +122,7 @@ class RunningPipeline:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes of the sources in Python: one has failed, or all have ended."""
+        """Whether nothing more comes of the sources in Python: one failed, or all have ended."""
         if any(source.error for source in self._sources):
             return True
         rings = [s for s in self._built.graph.stages if s.kind.role == "source" and not s.is_feed]
@@ -157,10 +167,37 @@ class RunningPipeline:
     # --- changes
 
     def set(self, values: Mapping[str, Any]) -> None:
-        """Change parameters, `stage.parameter`; raises a `ConfigError` for what cannot be."""
+        """Change parameters, `stage.parameter`, all or none; a `ConfigError` says why not."""
         if not self._started:
             raise PipelineError("a pipeline's parameters change while it runs; it has not begun")
-        self._changes.make(values)
+        found, graph = self._planned(values)
+        for stage, parameter, value in found:
+            try:
+                self._core.set(stage, parameter, value, SET_SECS)
+            except CORE_ERRORS as error:
+                raise ConfigError(
+                    f"stage {stage!r}: {parameter!r} cannot change while it runs: {error}"
+                ) from None
+        self._graph = graph
+
+    def _planned(self, values: Mapping[str, Any]) -> tuple[list[Change], CheckedGraph]:
+        """What to set, all of it checked, and the graph then."""
+        graph, found = self._graph, list[Change]()
+        for name, new in by_stage(values, [stage.name for stage in graph.stages]).items():
+            more, graph = changes(graph, name, new)
+            found += more
+        return found, graph
+
+
+def by_stage(values: Mapping[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Values of `stage.parameter` by stage and parameter."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name, _, parameter = key.partition(".")
+        if name not in names or not parameter:
+            raise ConfigError(f"write stage.parameter; no stage {name!r}; {nearest(name, names)}")
+        found.setdefault(name, {})[parameter] = value
+    return found
 
 
 def figures_of_nothing() -> dict[str, Any]:

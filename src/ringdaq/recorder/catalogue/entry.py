@@ -68,9 +68,12 @@ def read_entry(file: Path) -> Entry:
 
 def begun_entry(description: Mapping[str, Any]) -> Entry:
     """The same of a recording whose file has no rows yet, from its description."""
-    script = {"name": "", "hash": "", "text": "", "parameters": {}} | (description["script"] or {})
+    script = {"name": "", "hash": "", "text": "", "parameters": {}} | (
+        description.get("script") or {}
+    )
     instruments = {
-        one["name"]: {**one, "settings_after": {}} for one in description.get("instruments") or ()
+        one["name"]: {"settings": {}, **one, "settings_after": {}}
+        for one in description.get("instruments") or ()
     }
     about = {
         **{key: description.get(key) or {} for key in ("rig", "versions")},
