@@ -166,26 +166,10 @@ def test_stopped_means_that_the_process_is_gone_and_the_stage_at_rest(slow_daemo
     assert 0 < position["value"] < 50
 
 
-def children_of(pid):
-    return [
-        int(entry)
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and f"\nPPid:\t{pid}\n" in _status(entry)
-    ]
-
-
-def _status(entry):
-    try:
-        with open(f"/proc/{entry}/status") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 def test_a_script_killed_in_mid_move_is_noticed_and_the_stage_comes_to_rest(slow_daemon):
     control, run_id = start(slow_daemon, "stage.move_abs(50)\n")
     until(lambda: is_moving(control))
-    (script,) = children_of(slow_daemon.pid)
+    script = control.call("runs.status", {"run_id": run_id})["pid"]
     os.kill(script, signal.SIGKILL)
     status = end_of(control, run_id)
     assert status["state"] == "crashed"
