@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from xml.sax.saxutils import escape
@@ -15,6 +15,7 @@ GAP_X, GAP_Y = 28, 48
 MARGIN, TITLE = 24, 40
 FILL = {"source": "#e3f1e4", "transform": "#e6eef8", "sink": "#faecd9"}
 STROKE = {"source": "#4a8f4f", "transform": "#4a72a8", "sink": "#b3752a"}
+LEGEND = "thick: a queue, with a thread of its own behind it · dashed: in Python"
 STYLE = (
     "text{font-family:sans-serif;font-size:12px;fill:#333}"
     ".name{font-size:14px;font-weight:bold;fill:#111}"
@@ -38,25 +39,18 @@ class Box:
 
 def draw(graph: CheckedGraph) -> str:
     """The graph as one SVG document."""
-    layers = arrange(graph)
-    boxes = _places(layers)
-    widest = max(map(len, layers))
-    width = 2 * MARGIN + widest * (WIDTH + GAP_X) - GAP_X
-    height = 2 * MARGIN + TITLE + len(layers) * (HEIGHT + GAP_Y) - GAP_Y + 26
+    boxes = _places(arrange(graph), graph.edges)
+    width = max(box.x for box in boxes.values()) + WIDTH + MARGIN
+    height = max(box.y for box in boxes.values()) + HEIGHT + MARGIN + 26
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}">',
         f"<style>{STYLE}</style>",
-        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<rect width="{width:g}" height="{height:g}" fill="white"/>',
         _text(MARGIN, MARGIN + 14, graph.config.name, "title"),
         *(_line(edge, boxes) for edge in graph.edges),
         *(part for stage in graph.stages for part in _box(stage, boxes[stage.name])),
-        _text(
-            MARGIN,
-            height - 14,
-            "thick: a queue, and a thread of its own behind it · dashed: in Python",
-            "form",
-        ),
+        _text(MARGIN, height - 14, LEGEND, "form"),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -83,15 +77,30 @@ def _mean_place(name: str, above: Sequence[str], edges: Sequence[Edge], else_at:
     return sum(places) / len(places) if places else else_at
 
 
-def _places(layers: Sequence[Sequence[str]]) -> dict[str, Box]:
-    widest = max(map(len, layers))
-    found = {}
+def _places(layers: Sequence[Sequence[str]], edges: Sequence[Edge]) -> dict[str, Box]:
+    """A place for each stage, as far as may be below what leads to it."""
+    found: dict[str, Box] = {}
     for row, layer in enumerate(layers):
-        left = MARGIN + (widest - len(layer)) * (WIDTH + GAP_X) / 2
-        for column, name in enumerate(layer):
-            y = MARGIN + TITLE + row * (HEIGHT + GAP_Y)
-            found[name] = Box(left + column * (WIDTH + GAP_X), y)
-    return found
+        y = MARGIN + TITLE + row * (HEIGHT + GAP_Y)
+        wanted = [_below(name, found, edges) for name in layer]
+        for name, x in zip(layer, _apart(wanted), strict=True):
+            found[name] = Box(x, y)
+    left = min(box.x for box in found.values()) - MARGIN
+    return {name: Box(box.x - left, box.y) for name, box in found.items()}
+
+
+def _below(name: str, found: Mapping[str, Box], edges: Sequence[Edge]) -> float:
+    above = [found[edge.source].x for edge in edges if edge.target == name]
+    return sum(above) / len(above) if above else 0.0
+
+
+def _apart(wanted: Sequence[float]) -> list[float]:
+    """Places in the same order that are far enough from each other, near the wanted ones."""
+    places: list[float] = []
+    for x in wanted:
+        places.append(max(x, places[-1] + WIDTH + GAP_X) if places else x)
+    shift = (sum(wanted) - sum(places)) / len(places)
+    return [x + shift for x in places]
 
 
 def _line(edge: Edge, boxes: dict[str, Box]) -> str:
@@ -107,8 +116,7 @@ def _line(edge: Edge, boxes: dict[str, Box]) -> str:
     if not edge.queued:
         return line
     label = f"{edge.capacity} packets, {edge.policy.replace('_', ' ')}"
-    middle = (start.middle + end.middle) / 2
-    return line + _text(middle + 8, (top + bottom) / 2 + 4, label, "form")
+    return line + _text(end.middle + 8, bottom - 8, label, "form")
 
 
 def _box(stage: CheckedStage, box: Box) -> Iterator[str]:
@@ -120,8 +128,17 @@ def _box(stage: CheckedStage, box: Box) -> Iterator[str]:
     )
     yield _text(box.x + 12, box.y + 21, stage.name, "name")
     yield _text(box.x + 12, box.y + 39, _summary(stage), "")
-    form = "" if role == "sink" or stage.is_tap else told(stage.output)
-    yield _text(box.x + 12, box.y + 56, form, "form")
+    yield _text(box.x + 12, box.y + 56, _form(stage), "form")
+
+
+def _form(stage: CheckedStage) -> str:
+    """What it makes, in short; of a sink, nothing."""
+    form = stage.output
+    if form is None:
+        return told(form) if stage.kind.role == "source" else ""
+    rows = f"{form.samples} rows" if form.rows else f"{form.samples} at {form.rate} Hz"
+    made_up = ", simulated" if form.simulated else ""
+    return f"{form.kind}, {len(form.channels)} × {rows}{made_up}"
 
 
 def _summary(stage: CheckedStage) -> str:
@@ -129,10 +146,12 @@ def _summary(stage: CheckedStage) -> str:
     written = [f"{key} {_short(value)}" for key, value in stage.config.parameters.items()]
     kind = [stage.config.type] if stage.config.type != stage.name else []
     text = ", ".join([*kind, *written]) or stage.kind.summary
-    return text if len(text) <= 46 else f"{text[:45]}…"
+    return text if len(text) <= 42 else f"{text[:41]}…"
 
 
 def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return " ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
 
 
