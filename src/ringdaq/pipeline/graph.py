@@ -61,6 +61,13 @@ class CheckedStage:
         """`data_plane` or `control_plane`."""
         return self.config.stage_type or self.kind.plane
 
+    def make_part(self) -> Any:
+        """A new `Source` or `Sink`, in the place of one that failed."""
+        if isinstance(self.options, Transform):
+            assert self.given is not None
+            return self.options.tap(self.given, self.site)
+        return self.kind.load()(self.options, self.site)
+
     @property
     def is_tap(self) -> bool:
         """Whether packets leave the core for it."""
@@ -176,7 +183,7 @@ class _Checker:
             made = CheckedStage(stage.called, index, kind, stage, options, site)
             self._check_plane(made)
             if kind.role != "transform":
-                made = replace(made, part=kind.load()(options, site))
+                made = replace(made, part=made.make_part())
             self.stages[stage.called] = made
         except RingdaqError as error:
             key = getattr(error, "key", "") or "type"
@@ -275,7 +282,7 @@ class _Checker:
             return stage
         assert isinstance(stage.options, Transform)
         if stage.is_tap:
-            return replace(stage, part=stage.options.tap(stage.given, stage.site))
+            return replace(stage, part=stage.make_part())
         planned = stage.options.plan(stage.given, stage.site)
         return replace(stage, planned=planned, output=planned.output)
 

@@ -45,7 +45,7 @@ class RunningPipeline:
             self._core,
             built.name,
             built.format,
-            lambda: stage.kind.load()(stage.options, stage.site),
+            stage.make_part,
             self._plane,
             sink=built.sink,
             on_error=stage.config.on_error,
