@@ -1,4 +1,4 @@
-"""The pages about the command line, made from the commands themselves.
+"""The pages that are made of what they tell of: commands, exit codes, pipeline files.
 
 `python -m ringdaq.cli.reference docs/reference` writes them anew.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ringdaq.cli.exit_codes import EXIT_CODES, MEANINGS
+from ringdaq.cli.pipeline_reference import pipeline_page
 from ringdaq.cli.root import root
 
 WIDTH = 90
@@ -62,7 +63,7 @@ def codes_page() -> str:
     return CODES_HEAD + "\n".join(rows) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "exit-codes.md": codes_page}
+PAGES = {"cli.md": cli_page, "exit-codes.md": codes_page, "pipeline-file.md": pipeline_page}
 
 
 def main() -> None:

@@ -157,7 +157,9 @@ class _Checker:
         self.problems += wiring.problems
         names = [stage.called for stage in self._config.stages]
         order, circle = order_of(names, self._edges)
-        self._check_ends(names, circle)
+        if not wiring.problems:
+            # Otherwise what a wrong name leaves alone would be told a second time.
+            self._check_ends(names, circle)
         for name in order:
             if name in self.stages:
                 self._plan(self.stages[name])

@@ -7,7 +7,7 @@ from ringdaq.pipeline.transform import CoreStage, Planned, Transform
 
 
 class Pass(Transform):
-    """Lets packets of any form pass; it has no keys."""
+    """Lets packets of any form pass."""
 
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002
         """The core's `pass`."""
