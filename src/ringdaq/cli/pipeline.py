@@ -46,8 +46,8 @@ def load_text(file: Path, name: str | None, preset: str | None) -> PipelineConfi
     from ringdaq.config import load_pipeline, load_rig
     from ringdaq.config.text import read_text, read_toml
 
-    text, path = read_text(file, "pipeline file")
-    plain, _ = read_toml(text, path, "pipeline file")
+    text, path = read_text(file, "pipeline")
+    plain, _ = read_toml(text, path, "pipeline")
     if "rig" not in plain:
         config = load_pipeline(path)
     else:

@@ -253,12 +253,12 @@ def load_pipeline(path: str | Path) -> PipelineConfig:
 
     This checks the text alone; whether its stages fit is `ringdaq.pipeline.check`'s to say.
     """
-    return parse_pipeline(*read_text(path, WHAT))
+    return parse_pipeline(*read_text(path, "pipeline"))
 
 
 def parse_pipeline(text: str, path: Path = Path("pipeline.toml")) -> PipelineConfig:
     """Check a pipeline file's text; `path` is for messages and for relative paths in it."""
-    plain, lines = read_toml(text, path, WHAT)
+    plain, lines = read_toml(text, path, "pipeline")
     try:
         found = PipelineFile.model_validate(plain)
     except ValidationError as error:

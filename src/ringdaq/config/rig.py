@@ -230,12 +230,12 @@ class Rig(Section):
 
 def load_rig(path: str | Path) -> Rig:
     """Read and check a rig file; all that is wrong is told in one `ConfigError`."""
-    return parse_rig(*read_text(path, "rig file"))
+    return parse_rig(*read_text(path, "rig"))
 
 
 def parse_rig(text: str, path: Path = Path("rig.toml")) -> Rig:
     """Check a rig file's text; `path` is for messages and for relative paths in it."""
-    plain, lines = read_toml(text, path, "rig file")
+    plain, lines = read_toml(text, path, "rig")
     try:
         rig = Rig.model_validate(plain)
     except ValidationError as error:

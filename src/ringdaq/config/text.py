@@ -21,14 +21,14 @@ class TextSource:
 
 
 def read_text(path: str | Path, what: str) -> tuple[str, Path]:
-    """A file's text and its absolute path; `what` is what the file is, as in "rig file"."""
+    """A file's text and its absolute path; `what` is whose file it is, such as `rig`."""
     path = Path(path).expanduser().absolute()
     try:
         return path.read_bytes().decode(), path
     except OSError as error:
-        raise ConfigError(f"the {what} cannot be read ({error.strerror}): {path}") from None
+        raise ConfigError(f"the {what} file cannot be read ({error.strerror}): {path}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"a {what} must be UTF-8 text ({error.reason}): {path}") from None
+        raise ConfigError(f"a {what} file must be UTF-8 text ({error.reason}): {path}") from None
 
 
 def read_toml(text: str, path: Path, what: str) -> tuple[dict[str, Any], Mapping[Location, int]]:
@@ -36,5 +36,5 @@ def read_toml(text: str, path: Path, what: str) -> tuple[dict[str, Any], Mapping
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the {what} is not valid TOML: {error}: {path}") from None
+        raise ConfigError(f"the {what} file is not valid TOML: {error}: {path}") from None
     return plain, key_lines(text)
