@@ -38,6 +38,17 @@ def require_grpc() -> None:
         ) from error
 
 
+def require_websockets() -> None:
+    """Raise `MissingExtraError` where the WebSocket library is not installed."""
+    try:
+        importlib.import_module("websockets")
+    except ImportError as error:
+        raise MissingExtraError(
+            "serving browsers needs websockets; install it with: pip install 'ringdaq[net]'",
+            extra="net",
+        ) from error
+
+
 def to_value(plain: object) -> types_pb2.Value:
     """A plain value as a message; raises `BadRequestError` for what has no place in one."""
     from ringdaq.v1 import types_pb2

@@ -56,7 +56,7 @@ class FakeDaemon:
         self.path = path
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.ready = threading.Event()
-        self.address = ""
+        self.address = self.websocket_address = ""
         self.methods: dict[str, Method] = {
             "hello": lambda **_: {"version": "0.1.0"},
             "gateway.ready": self._gateway_ready,
@@ -74,8 +74,8 @@ class FakeDaemon:
         self._listener.listen()
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
-    def _gateway_ready(self, address: str) -> dict[str, Any]:
-        self.address = address
+    def _gateway_ready(self, address: str, websocket_address: str) -> dict[str, Any]:
+        self.address, self.websocket_address = address, websocket_address
         self.ready.set()
         return {}
 
@@ -162,7 +162,8 @@ class GatewayProcess:
             "pid": os.getpid(), "version": "0.1.0", "started_nanos": 1,
             "control_socket": str(self.daemon.path), "ring_directory": str(self.rings),
             "data_directory": str(self.directory),
-            "grpc_address": self.address, "token_file": str(self.token_file),
+            "grpc_address": self.address,
+            "websocket_address": self.daemon.websocket_address, "token_file": str(self.token_file),
         }  # fmt: skip
         (self.directory / "daemon.json").write_text(json.dumps(card))
 

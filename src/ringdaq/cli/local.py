@@ -22,6 +22,8 @@ class LocalDaemon:
     data_directory: Path
     grpc_address: str | None
     """`None` while there is no gateway."""
+    websocket_address: str | None
+    """Likewise."""
     token_file: Path
 
     def connect(self) -> ControlClient:
@@ -57,5 +59,6 @@ def find_daemon(state: Path | None = None) -> LocalDaemon:
         ring_directory=Path(fields["ring_directory"]),
         data_directory=Path(fields["data_directory"]),
         grpc_address=fields.get("grpc_address") or None,
+        websocket_address=fields.get("websocket_address") or None,
         token_file=Path(fields["token_file"]),
     )

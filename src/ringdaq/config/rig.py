@@ -46,6 +46,8 @@ class DaemonConfig(Section):
     """Of each stream of rows that has no `[stream.NAME]` of its own."""
     grpc_port: Annotated[int, Field(ge=0, le=65535)] = 50051
     """Of the gateway; 0 takes any free one."""
+    websocket_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Of the gateway, for browsers; without it the one after `grpc_port`, any where that is 0."""
     gateway: bool = True
     """Whether to serve the network."""
     recorder: bool = True

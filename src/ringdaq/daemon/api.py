@@ -70,7 +70,7 @@ class Api:
         self._queue = queue
         self._pid, self._stop = pid, stop
         self._started = time.monotonic()
-        self.grpc_address = ""
+        self.grpc_address = self.websocket_address = ""
         self.gateway_ready = threading.Event()
 
     def methods(self) -> dict[str, Method]:
@@ -127,6 +127,7 @@ class Api:
             "features": self._features(),
             "instruments": [host.describe() for host in self._hosts.values()],
             "grpc_address": self.grpc_address,
+            "websocket_address": self.websocket_address,
             "rig": self._rig.name,
             "data_directory": str(self._desk.data_directory),
         }
@@ -359,8 +360,10 @@ class Api:
         self._desk.report(recording_id, **report)
         return {}
 
-    def _gateway_ready(self, peer: Peer, address: str) -> dict[str, Any]:
+    def _gateway_ready(
+        self, peer: Peer, address: str, websocket_address: str = ""
+    ) -> dict[str, Any]:
         del peer
-        self.grpc_address = address
+        self.grpc_address, self.websocket_address = address, websocket_address
         self.gateway_ready.set()
         return {}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from ringdaq.config import Rig, nearest, raise_problems
+from ringdaq.config import DaemonConfig, Rig, nearest, raise_problems
 from ringdaq.daemon.api import Api
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.bell import Bell
@@ -187,6 +187,7 @@ class Daemon:
             ring_directory=str(self._publisher.rings.path),
             data_directory=str(self._desk.data_directory),
             grpc_address=self._api.grpc_address,
+            websocket_address=self._api.websocket_address,
         )
         self._tell_sandbox()
         self._queue.start()
@@ -215,6 +216,7 @@ class Daemon:
             [
                 *("-m", "ringdaq.gateway", "--socket", socket),
                 *("--port", str(self.rig.daemon.grpc_port)),
+                *("--websocket-port", str(_websocket_port(self.rig.daemon))),
                 *("--token-file", str(self.state.token_file)),
                 *("--rings", str(self._publisher.rings.path)),
             ],
@@ -285,6 +287,13 @@ class Daemon:
         for link in self._links.values():
             link.close()
         self._registry.close()
+
+
+def _websocket_port(config: DaemonConfig) -> int:
+    """As written, else the one after gRPC's; 0, any free one, where gRPC's is any or the last."""
+    if config.websocket_port is not None:
+        return config.websocket_port
+    return (config.grpc_port + 1) % 65536 if config.grpc_port else 0
 
 
 def run_daemon(rig: Rig, state_path: Path) -> None:

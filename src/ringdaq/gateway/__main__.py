@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ringdaq.errors import AuthenticationError, RingdaqError
-from ringdaq.wire import require_grpc
+from ringdaq.wire import require_grpc, require_websockets
 
 # The exit codes that the command line documents.
 UNAVAILABLE, REFUSED = 4, 5
@@ -26,6 +26,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ringdaq.gateway", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="the daemon's control socket")
     parser.add_argument("--port", type=_port, default=50051, help="0 for any free port")
+    parser.add_argument(
+        "--websocket-port", type=_port, default=0, help="for browsers; 0 for any free port"
+    )
     parser.add_argument("--token-file", type=Path, required=True, help="what callers must know")
     parser.add_argument("--rings", type=Path, required=True, help="the directory of the rings")
     return parser
@@ -41,12 +44,14 @@ def main() -> int:
     )
     try:
         require_grpc()
+        require_websockets()
         from ringdaq.gateway.main import serve
 
         asyncio.run(
             serve(
                 control_socket=asked.socket,
                 port=asked.port,
+                websocket_port=asked.websocket_port,
                 token_file=asked.token_file,
                 rings=asked.rings,
             )

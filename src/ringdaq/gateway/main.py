@@ -16,6 +16,7 @@ from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.server import GatewayServer
+from ringdaq.gateway.websocket_server import WebSocketServer
 from ringdaq.recorder.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ GRACE_SECS = 0.5
 
 
 class Gateway:
-    """A gRPC server, the links to the daemon behind it, and the rings it reads."""
+    """The servers, the links to the daemon behind them, and the rings they read."""
 
     def __init__(self, *, control_socket: Path, token: str, rings: Path) -> None:
         self.ended = asyncio.Event()
@@ -39,7 +40,9 @@ class Gateway:
         self._urgent = DaemonLink(control_socket)
         self._data_directory: Path | None = None
         self._history = HistoryDesk(rings, self._open_catalogue)
-        self._server = GatewayServer(token, self._link, self._urgent, RingHub(rings), self._history)
+        hub = RingHub(rings)
+        self._server = GatewayServer(token, self._link, self._urgent, hub, self._history)
+        self._websockets = WebSocketServer(token, hub)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -47,14 +50,21 @@ class Gateway:
         """Host and port."""
         return self._server.address
 
-    async def start(self, port: int, *, patience_secs: float = BIND_PATIENCE_SECS) -> None:
+    async def start(
+        self, port: int, websocket_port: int, *, patience_secs: float = BIND_PATIENCE_SECS
+    ) -> None:
         """Serve, then look for the daemon; raises `BusyError` for a port in use."""
         await self._server.start(port, patience_secs)
+        await self._websockets.start(websocket_port, patience_secs)
         self._tasks = [asyncio.create_task(link.run()) for link in (self._urgent, self._link)]
-        log.info("serving on %s", self.address)
+        log.info("serving on %s, WebSockets on %s", self.address, self._websockets.address)
 
     async def _ready(self, link: DaemonLink) -> None:
-        await link.call("gateway.ready", {"address": self.address})
+        addresses = {
+            "address": self.address,
+            "websocket_address": self._websockets.address,
+        }
+        await link.call("gateway.ready", addresses)
         self._data_directory = Path((await link.call("info"))["data_directory"])
         await self._server.set_healthy(True)
 
@@ -71,6 +81,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """End open calls, and leave the daemon."""
+        await self._websockets.stop()
         await self._server.stop(GRACE_SECS)
         for task in self._tasks:
             task.cancel()
@@ -96,13 +107,15 @@ def parent_watched(ended: asyncio.Event) -> Iterator[None]:
         os.close(fd)
 
 
-async def serve(*, control_socket: Path, port: int, token_file: Path, rings: Path) -> None:
+async def serve(
+    *, control_socket: Path, port: int, websocket_port: int, token_file: Path, rings: Path
+) -> None:
     """Run a gateway until it is told to end, or until its supervisor is gone."""
     gateway = Gateway(control_socket=control_socket, token=read_token(token_file), rings=rings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.ended.set)
     with parent_watched(gateway.ended):
-        await gateway.start(port)
+        await gateway.start(port, websocket_port)
         await gateway.ended.wait()
         await gateway.stop()

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,16 @@ WAIT_SECS = 1.0
 MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 8 << 20
 MAX_SUBSCRIPTIONS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What must be known of a ring before its records can be read."""
+
+    spec: StreamSpec
+    generation: str
+    schema_ipc: bytes
+    """The schema as an Arrow IPC message."""
 
 
 class Wish(Protocol):
@@ -173,6 +184,11 @@ class RingHub:
         rings = await asyncio.to_thread(self._newest)
         wish.check([await asyncio.to_thread(_read_spec, path) for path in rings.values()])
 
+    async def newest(self, stream: str) -> Ring | None:
+        """The newest ring of a stream, if there is one."""
+        path = (await asyncio.to_thread(self._newest)).get(stream)
+        return None if path is None else await asyncio.to_thread(_read_ring, path)
+
     @asynccontextmanager
     async def subscribed(self, subscriber: Subscriber) -> AsyncIterator[None]:
         """Be given records as long as the block lasts, from when it is entered."""
@@ -268,6 +284,11 @@ class RingHub:
 def _read_spec(path: Path) -> StreamSpec:
     with StreamReader.open(path) as reader:
         return reader.spec
+
+
+def _read_ring(path: Path) -> Ring:
+    with StreamReader.open(path) as reader:
+        return Ring(reader.spec, reader.generation, reader.schema_ipc)
 
 
 def unknown_stream(name: str, specs: Iterable[StreamSpec]) -> UnknownStreamError:

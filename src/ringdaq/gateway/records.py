@@ -1,0 +1,100 @@
+"""Whole records of one stream for one subscriber, in a queue bounded by bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ringdaq.errors import RingdaqError
+from ringdaq.gateway.batch import RingBatch
+from ringdaq.gateway.measurements import RUN_PREFIX
+from ringdaq.gateway.rings import Ring, unknown_stream
+from ringdaq.gateway.wakeup import Wakeup
+from ringdaq.model import StreamSpec
+from ringdaq.streams import Record
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A record in the queue, and what was lost before it."""
+
+    record: Record
+    ring: Ring
+    lost_records: int
+    lost_rows: int
+
+
+class RecordQueue:
+    """One client's wish for a stream's records; full, it drops the oldest and counts them."""
+
+    def __init__(self, stream: str, *, capacity_bytes: int) -> None:
+        self.stream = stream
+        self._capacity_bytes = capacity_bytes
+        self._lock = threading.Lock()
+        self._queue: deque[Waiting] = deque()
+        self._bytes = 0
+        self._lost_records = 0
+        self._lost_rows = 0
+        self._failure: RingdaqError | None = None
+        self._wakeup = Wakeup()
+
+    def wants(self, spec: StreamSpec) -> bool:
+        """Whether it is this stream."""
+        return spec.name == self.stream
+
+    def check(self, specs: Iterable[StreamSpec]) -> None:
+        """Raise `UnknownStreamError` for a stream that is not there and is no run's own."""
+        known = list(specs)
+        if not self.stream.startswith(RUN_PREFIX) and not any(map(self.wants, known)):
+            raise unknown_stream(self.stream, known)
+
+    def offer(self, batch: RingBatch) -> None:
+        """Queue new records."""
+        with self._lock:
+            for record in batch.records:
+                self._put(batch, record)
+        self._wakeup.set()
+
+    def _put(self, batch: RingBatch, record: Record) -> None:
+        ring = Ring(batch.spec, batch.generation, batch.schema_ipc)
+        waiting = Waiting(record, ring, self._lost_records, self._lost_rows)
+        self._lost_records = self._lost_rows = 0
+        self._queue.append(waiting)
+        self._bytes += len(record.payload)
+        while self._bytes > self._capacity_bytes and len(self._queue) > 1:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        oldest = self._queue.popleft()
+        self._bytes -= len(oldest.record.payload)
+        self._queue[0].lost_records += oldest.lost_records + 1
+        self._queue[0].lost_rows += oldest.lost_rows + oldest.record.rows
+
+    def lose(self, spec: StreamSpec, records: int, rows: int) -> None:
+        """Count records that were overwritten before they could be read."""
+        del spec
+        with self._lock:
+            self._lost_records += records
+            self._lost_rows += rows
+
+    def fail(self, error: RingdaqError) -> None:
+        """End the subscription with an error."""
+        self._failure = error
+        self._wakeup.set()
+
+    async def records(self) -> list[Waiting]:
+        """Wait for records, and take out all that are there; raises what made the stream fail."""
+        await self._wakeup.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self.drain()
+
+    def drain(self) -> list[Waiting]:
+        """Take out all that is there now."""
+        with self._lock:
+            waiting = list(self._queue)
+            self._queue.clear()
+            self._bytes = 0
+        return waiting

@@ -1,0 +1,148 @@
+"""One stream for one WebSocket: what it is first, then its records, and what was missed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from ringdaq.errors import BadRequestError, RingdaqError
+from ringdaq.gateway.records import RecordQueue, Waiting
+from ringdaq.gateway.rings import Ring, RingHub
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+MAX_QUEUE_BYTES = 16 << 20
+"""What may wait for a slow browser; more is dropped, the oldest first, and told."""
+
+
+class StreamSession:
+    """Sends a stream until the other side hangs up."""
+
+    def __init__(self, connection: ServerConnection, hub: RingHub, stream: str) -> None:
+        self._connection = connection
+        self._hub = hub
+        self._queue = RecordQueue(stream, capacity_bytes=MAX_QUEUE_BYTES)
+        self._announced = ""
+        self._max_rate_hz: float | None = None
+        self._due = 0.0
+
+    async def run(self) -> None:
+        """Tell the stream's form, then send and answer; raises for a stream that is not there."""
+        await self._hub.check(self._queue)
+        async with self._hub.subscribed(self._queue):
+            ring = await self._hub.newest(self._queue.stream)
+            if ring is not None:
+                await self._announce(ring)
+            sending = asyncio.create_task(self._send_records())
+            answering = asyncio.create_task(self._answer_all())
+            try:
+                await asyncio.wait([sending, answering], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (sending, answering):
+                    task.cancel()
+                ends = await asyncio.gather(sending, answering, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    # --- what goes out
+
+    async def _send_records(self) -> None:
+        while True:
+            waiting = await self._queue.records()
+            if self._max_rate_hz is None:
+                for item in waiting:
+                    await self._send(item, 0, 0)
+            elif waiting:
+                await self._send_newest(waiting, self._max_rate_hz)
+
+    async def _send_newest(self, waiting: list[Waiting], rate_hz: float) -> None:
+        """Send the newest record once its time has come; the others are skipped and counted."""
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, self._due - now))
+        waiting += self._queue.drain()
+        self._due = max(self._due, now) + 1 / rate_hz
+        newest = waiting[-1]
+        skipped = waiting[:-1]
+        newest.lost_records += sum(item.lost_records for item in skipped)
+        newest.lost_rows += sum(item.lost_rows for item in skipped)
+        await self._send(newest, len(skipped), sum(item.record.rows for item in skipped))
+
+    async def _send(self, item: Waiting, skipped_records: int, skipped_rows: int) -> None:
+        await self._announce(item.ring)
+        if item.lost_records:
+            await self._tell("lost", records=item.lost_records, rows=item.lost_rows)
+        record = item.record
+        await self._tell(
+            "record",
+            sequence=record.sequence,
+            rows=record.rows,
+            first_nanos=str(record.first_nanos),
+            last_nanos=str(record.last_nanos),
+            skipped_records=skipped_records,
+            skipped_rows=skipped_rows,
+        )
+        await self._connection.send(bytes(record.payload))
+
+    async def _announce(self, ring: Ring) -> None:
+        """Tell what the stream is, once a generation, with the schema that its records need."""
+        if ring.generation == self._announced:
+            return
+        self._announced = ring.generation
+        await self._tell("stream", generation=ring.generation, spec=ring.spec.to_dict())
+        await self._connection.send(ring.schema_ipc)
+
+    async def _tell(self, kind: str, **facts: Any) -> None:
+        await self._connection.send(json.dumps({"type": kind, **facts}))
+
+    # --- what comes in
+
+    async def _answer_all(self) -> None:
+        async for message in self._connection:
+            try:
+                answer = self._answer(_parsed(message))
+            except RingdaqError as error:
+                await self._tell("error", message=str(error))
+            else:
+                await self._tell(**answer)
+
+    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        match asked.get("type"):
+            case "ping":
+                return {"kind": "pong"}
+            case "limit":
+                self._max_rate_hz = checked_rate(asked.get("max_rate_hz"))
+                return {"kind": "limit", "max_rate_hz": self._max_rate_hz}
+            case other:
+                raise BadRequestError(f"a message's type is 'limit' or 'ping'; found {other!r}")
+
+    def limit(self, max_rate_hz: float | None) -> None:
+        """At most so many records a second from now on; `None` is all."""
+        self._max_rate_hz = max_rate_hz
+
+
+def checked_rate(value: Any) -> float | None:
+    """A limit in records a second; raises `BadRequestError` for what is none."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 < value <= 1e6:
+        raise BadRequestError(
+            f"max_rate_hz is a number of records a second above 0, or null for all; found {value!r}"
+        )
+    return float(value)
+
+
+def _parsed(message: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(message) if isinstance(message, str) else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadRequestError(
+            'a message is a JSON object in text, such as {"type": "limit", "max_rate_hz": 20}'
+        )
+    return found
