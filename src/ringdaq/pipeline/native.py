@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-import textwrap
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, overload
 
-from ringdaq.errors import MissingExtraError
+from ringdaq.pipeline.native_build import CHANNELS, RATE, compile_stage
 from ringdaq.pipeline.parts import PacketFormat, RefusedError
 
 Shape = tuple[int | str, ...] | int | str
-CHANNELS = "channels"
-RATE = "rate_hz"
 _GIVEN = ("out", "state", RATE)
 
 
@@ -76,7 +73,7 @@ class NativeStage:
     @cached_property
     def compiled(self) -> Any:
         """The C function; needs `ringdaq[numba]`."""
-        return _compile(self.function, self._names, self.state, self._fastmath)
+        return compile_stage(self.function, self.state, self._fastmath)
 
     def core_parameters(self, values: Mapping[str, Any], given: PacketFormat) -> dict[str, Any]:
         """What the core's `native` kind takes for packets of a form."""
@@ -128,72 +125,3 @@ def native_stage(
     if function is not None:
         return NativeStage(function, state, fastmath)
     return lambda marked: NativeStage(marked, state, fastmath)
-
-
-def _compile(
-    function: Callable[..., None], names: list[str], state: tuple[int | str, ...], fastmath: bool
-) -> Any:
-    try:
-        import numba
-    except ImportError as error:
-        raise MissingExtraError(
-            f"the native stage {function.__name__!r} is compiled by numba; install it with: "
-            f"pip install 'ringdaq[numba]'",
-            extra="numba",
-        ) from error
-    made: Any = numba
-    types = made.types
-    floats, doubles = types.CPointer(types.float32), types.CPointer(types.float64)
-    sizes = (types.int64,) * 3
-    signature = types.int32(floats, floats, *sizes, doubles, doubles)
-    scope = {
-        "carray": made.carray,
-        "work": made.njit(function, error_model="numpy", fastmath=fastmath),
-    }
-    exec(_wrapper(function, names, state), scope)
-    try:
-        return made.cfunc(signature)(scope["stage"])
-    except made.core.errors.NumbaError as error:
-        raise RefusedError(f"{function.__name__!r} cannot be compiled: {error}") from error
-
-
-def _wrapper(function: Callable[..., None], names: list[str], state: tuple[int | str, ...]) -> str:
-    """The C function in Python: it makes arrays of the pointers and calls the user's.
-
-    Packets whose rows have no padding are a case of their own, as only rows that follow each other
-    without gaps are vectorized.
-    """
-    arguments = ", ".join(_arguments(function, names))
-    shape = "".join(f"{size}, " for size in state)
-    return textwrap.dedent(f"""
-        def stage(source, target, samples, channels, stride, numbers, memory):
-            p = carray(numbers, {len(names) + 1})
-            {f"state = carray(memory, ({shape}))" if state else "pass"}
-            try:
-                if stride == channels:
-                    first = carray(source, (samples, channels))
-                    out = carray(target, (samples, channels))
-                    work(first, {arguments})
-                else:
-                    first = carray(source, (samples, stride))[:, :channels]
-                    out = carray(target, (samples, stride))[:, :channels]
-                    work(first, {arguments})
-            except Exception:
-                return 1
-            return 0
-    """)
-
-
-def _arguments(function: Callable[..., None], names: list[str]) -> list[str]:
-    found: list[str] = []
-    place = 0
-    for name in names[1:]:
-        if name in ("out", "state"):
-            found.append(name)
-        elif name == RATE:
-            found.append("p[0]")
-        else:
-            place += 1
-            whole = inspect.signature(function).parameters[name].annotation in (int, "int")
-            found.append(f"int(p[{place}])" if whole else f"p[{place}]")
-    return found

@@ -1,0 +1,113 @@
+"""Compiles a function with Numba to what the core calls, once for each text of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ringdaq.errors import MissingExtraError
+from ringdaq.pipeline.native_cache import cached_file
+from ringdaq.pipeline.parts import RefusedError
+
+CHANNELS = "channels"
+RATE = "rate_hz"
+
+
+def numba_library(function: str) -> Any:
+    """Numba; a `MissingExtraError` names what to install."""
+    try:
+        import numba
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the native stage {function!r} is compiled by numba; install it with: "
+            f"pip install 'ringdaq[numba]'",
+            extra="numba",
+        ) from error
+    return numba
+
+
+def compile_stage(
+    function: Callable[..., None], state: tuple[int | str, ...], fastmath: bool
+) -> Any:
+    """The C function of a stage; its `address` is valid while it lives.
+
+    What was compiled before, by whichever process, is taken from the user's cache.
+    """
+    numba = numba_library(function.__name__)
+    types = numba.types
+    floats, doubles = types.CPointer(types.float32), types.CPointer(types.float64)
+    sizes = (types.int64,) * 3
+    signature = types.int32(floats, floats, *sizes, doubles, doubles)
+    work = numba.njit(function, error_model="numpy", fastmath=fastmath)
+    text = wrapper(function, state)
+    file = cached_file(function, f"{text}\n# fastmath {fastmath}, numba {numba.__version__}\n")
+    stage = _loaded(file, text, {"carray": numba.carray, "work": work})
+    try:
+        return numba.cfunc(signature, cache=file is not None)(stage)
+    except numba.core.errors.NumbaError as error:
+        raise RefusedError(f"{function.__name__!r} cannot be compiled: {error}") from error
+
+
+def _loaded(file: Path | None, text: str, names: dict[str, Any]) -> Any:
+    """The wrapper with what it calls; from a file, so that Numba can keep what it makes of it."""
+    if file is None:
+        exec(text, names)
+        return names["stage"]
+    spec = importlib.util.spec_from_file_location(f"ringdaq_native_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    vars(module).update(names)
+    # Numba looks the module up by its name when it takes the function from its cache.
+    sys.modules[module.__name__] = module
+    spec.loader.exec_module(module)
+    return module.stage
+
+
+def wrapper(function: Callable[..., None], state: tuple[int | str, ...]) -> str:
+    """The C function in Python: it makes arrays of the pointers and calls the user's.
+
+    Packets whose rows have no padding are a case of their own, as only rows that follow each other
+    without gaps are vectorized.
+    """
+    names = list(inspect.signature(function).parameters)
+    arguments = ", ".join(_arguments(function, names))
+    shape = "".join(f"{size}, " for size in state)
+    return textwrap.dedent(f"""
+        def stage(source, target, samples, channels, stride, numbers, memory):
+            p = carray(numbers, {len(names) + 1})
+            {f"state = carray(memory, ({shape}))" if state else "pass"}
+            try:
+                if stride == channels:
+                    first = carray(source, (samples, channels))
+                    out = carray(target, (samples, channels))
+                    work(first, {arguments})
+                else:
+                    first = carray(source, (samples, stride))[:, :channels]
+                    out = carray(target, (samples, stride))[:, :channels]
+                    work(first, {arguments})
+            except Exception:
+                return 1
+            return 0
+    """)
+
+
+def _arguments(function: Callable[..., None], names: list[str]) -> list[str]:
+    found: list[str] = []
+    place = 0
+    for name in names[1:]:
+        if name in ("out", "state"):
+            found.append(name)
+        elif name == RATE:
+            found.append("p[0]")
+        else:
+            place += 1
+            whole = inspect.signature(function).parameters[name].annotation in (int, "int")
+            found.append(f"int(p[{place}])" if whole else f"p[{place}]")
+    return found
