@@ -228,6 +228,15 @@ impl Region {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), len) }
     }
 
+    /// Has the kernel put all bytes in place now, so that nobody waits for them later. Kernels that
+    /// cannot do it put them in place as they are touched.
+    pub fn populate(&self) {
+        let wanted =
+            if self.writable { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
+        // SAFETY: the range is this mapping, and no byte of it changes.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, wanted) };
+    }
+
     /// Bytes that the file has now; fewer than the mapping means that somebody cut it.
     pub fn file_size(&self) -> Result<u64, RingError> {
         // Asking for the end is the cheapest question that tells the size; nobody reads the file by

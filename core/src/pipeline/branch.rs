@@ -109,6 +109,18 @@ struct RingInput {
 }
 
 impl RingInput {
+    /// Waits first where nothing is there yet: to ask what became of the writer costs more.
+    fn wait_and_read(
+        &mut self,
+        packet: &mut Packet<super::BufferSlab>,
+        deadline: Instant,
+    ) -> Result<Found, RingError> {
+        if !self.ring.is_due() && !self.control.is_ending() {
+            self.ring.wait(deadline.saturating_duration_since(Instant::now()))?;
+        }
+        self.next(packet)
+    }
+
     fn next(&mut self, packet: &mut Packet<super::BufferSlab>) -> Result<Found, RingError> {
         loop {
             match self.ring.read(packet)? {
@@ -128,12 +140,7 @@ impl Input<PipelineData> for RingInput {
             self.status.exhausted.bump();
             return Received::Empty;
         };
-        let mut found = self.next(&mut packet);
-        if matches!(found, Ok(Found::Nothing)) && !self.control.is_ending() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            found = self.ring.wait(left).and_then(|_| self.next(&mut packet));
-        }
-        match found {
+        match self.wait_and_read(&mut packet, deadline) {
             Ok(Found::Packet) => return Received::Data(PipelineData::Packet(packet)),
             Ok(Found::End) => return Received::Closed,
             Ok(_) if self.control.is_ending() => return Received::Closed,

@@ -52,6 +52,7 @@ impl RingIn {
         from_oldest: bool,
     ) -> Result<Self, RingError> {
         let reader = RingReader::open(path)?;
+        reader.region().populate();
         let schema = Schema::from_message(reader.schema())?;
         let kinds: Vec<ColumnKind> = schema.columns().iter().map(|column| column.kind).collect();
         let (kind, channels) = match kinds[..] {
@@ -104,6 +105,11 @@ impl RingIn {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Whether looking for the next packet finds something out.
+    pub fn is_due(&self) -> bool {
+        self.current.is_some() || self.reader.next_sequence() > self.next
     }
 
     /// Waits for the next record; may return early.

@@ -67,6 +67,7 @@ impl RingOut {
         let smallest = Encoder::new(schema)?.smallest_payload();
         let template = Template::of(schema)?;
         let ring = RingWriter::create(path, schema.message(), capacity, smallest)?;
+        ring.region().populate();
         Ok(Self { ring, template, form, numbers, channels: 0, rows: 0 })
     }
 

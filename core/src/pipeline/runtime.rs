@@ -16,8 +16,9 @@ use super::{MemoryPool, PoolStatistics, QueueStatistics};
 use crate::error::RingError;
 use crate::sync::{Arc, AtomicU32, Ordering};
 
-/// The longest that a thread waits before it shows that it lives.
-pub const BEAT: Duration = Duration::from_millis(100);
+/// The longest that a thread waits before it shows that it lives; longer than packets are apart, so
+/// that it is they who wake it.
+pub const BEAT: Duration = Duration::from_millis(250);
 
 const RUNNING: u32 = 0;
 const PAUSED: u32 = 1;
