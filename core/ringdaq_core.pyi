@@ -383,6 +383,9 @@ class Watch:
 def instruction_sets() -> list[str]:
     """Names of what kernels can run on here, the best first: `avx512`, `avx2`, `neon`, `plain`."""
 
+def needed_capacity(latency_secs: float, samples: int, rate: tuple[int, int]) -> int:
+    """Packets that an edge must hold before a stage that may take so long for one."""
+
 def stage_kinds() -> list[tuple[str, list[str]]]:
     """The core's kinds of stages with their parameters; those with `=` may be left out.
 
@@ -482,6 +485,15 @@ class Chain:
     def time(self, block: Buffer, rounds: int) -> list[int]:
         """How long each of so many runs took, in nanoseconds, without the copy into the packet."""
 
+    def more(self) -> Packet | None:
+        """The next result for which no block has to come, such as an overlapping epoch."""
+
+    def mark(self, time_nanos: int, channel: int = 0, value: float = 0.0) -> None:
+        """Tell all stages of a marker."""
+
+    def gauges(self, stage: str) -> list[tuple[str, float]]:
+        """As of `Pipeline.gauges`."""
+
     def triggers(self) -> list[tuple[int, int, int, int, float, bool]]:
         """Since the last call: time, frame id, sample, channel, value, whether it rose."""
 
@@ -516,10 +528,19 @@ class Pipeline:
     ) -> None:
         """A source of int32 (raw) or float32 (volts) records; packets have so many samples."""
 
+    def pool(self, name: str, channels: int, samples: int, packets: int) -> None:
+        """A pool that stages can take packets for their results from."""
+
     def stage(
-        self, name: str, kind: str, parameters: dict[str, object], on_error: str = "stop"
+        self,
+        name: str,
+        kind: str,
+        parameters: dict[str, object],
+        on_error: str = "stop",
+        pool: str | None = None,
+        latency_secs: float = 0.0,
     ) -> None:
-        """`on_error` is `bypass`, `stop` or `restart`."""
+        """`on_error` is `bypass`, `stop` or `restart`; the latency is the longest for a packet."""
 
     def ring_sink(
         self, name: str, path: str | os.PathLike[str], schema: Schema, capacity_bytes: int
@@ -534,8 +555,12 @@ class Pipeline:
         capacity: int = 8,
         policy: str = "block",
         own_thread: bool = False,
+        carries: str = "all",
     ) -> None:
-        """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, for an edge with a queue."""
+        """`policy` is `block`, `drop_oldest`, `drop_newest` or `fail`, for an edge with a queue.
+
+        `carries` is `all`, `packets`, `triggers`, or `second` for the second input of a `zip`.
+        """
 
     def start(self, cores: Sequence[int] = ..., priority: int = 0) -> None: ...
     def pause(self) -> None: ...
@@ -557,6 +582,16 @@ class Pipeline:
         timeout_secs: float = 5.0,
     ) -> None:
         """Hand in a block; `TimeoutError` without room in time, `ClosedError` after the end."""
+
+    def mark(
+        self,
+        feed: str,
+        time_nanos: int,
+        channel: int = 0,
+        value: float = 0.0,
+        timeout_secs: float = 5.0,
+    ) -> None:
+        """Hand in a marker, which goes the way of a trigger, after the blocks before it."""
 
     def read_tap(
         self, tap: str, timeout_secs: float
@@ -580,6 +615,13 @@ class Pipeline:
         - branches: state; packets, monotonic time of the last sign of life, lost records, lost
           rows, times without a packet; p50, p99, longest and sum of the latency in ns; why it ended
         """
+
+    def latency(self) -> list[tuple[str, float, list[int]]]:
+        """By branch: seconds that the stages up to its end say they take; p50, p99 and longest time
+        in ns from a packet's coming in to the branch's end."""
+
+    def gauges(self, stage: str) -> list[tuple[str, float]]:
+        """A stage's own figures, such as `drift_ppm` of a `zip` or `lost` of an `epoch`."""
 
     def histogram(self, name: str) -> list[tuple[int, int]]:
         """Of a branch's latency or a stage's duration: least ns of a bucket, and how many."""

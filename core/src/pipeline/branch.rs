@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::chain::{Chain, Failure, Held};
 use super::data::{FanOut, PipelineData};
-use super::graph::{Branch, Source};
+
 use super::meter::{Count, Histogram};
+use super::plan::{Branch, Source};
 use super::queue::{Input, Output, Received, SendError};
 use super::ring_in::{Found, RingIn};
 use super::runtime::{BEAT, Change, Control};
+use super::stage::Trigger;
 use super::{MemoryPool, Packet};
 use crate::error::RingError;
 use crate::region::clock_nanos;
@@ -77,6 +79,16 @@ impl Status {
         self.has_changes.store(1, Ordering::Release);
     }
 
+    fn take_changes(&self) -> Vec<Change> {
+        // Acquire: pairs with the release in `ask`.
+        if self.has_changes.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        // Relaxed: a change that comes now sets it again after it is in the list.
+        self.has_changes.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(super) fn wait_for_end(&self, deadline: Instant) -> bool {
         self.ended.wait(deadline, || (self.state() != "running").then_some(())).is_some()
     }
@@ -88,6 +100,38 @@ impl Status {
     }
 }
 
+/// What a stage's thread is given beside its input and its output.
+#[derive(Debug)]
+pub struct StageContext {
+    control: Arc<Control>,
+    status: Arc<Status>,
+    pool: MemoryPool,
+}
+
+impl StageContext {
+    /// Whether to end at once.
+    pub fn is_stopping(&self) -> bool {
+        self.control.is_stopping()
+    }
+
+    /// Shows that the thread lives, and waits while there is a pause, for a beat at most; whether it
+    /// is over.
+    pub fn wait_for_go(&self) -> bool {
+        self.status.beat_nanos.set(clock_nanos().unsigned_abs());
+        self.control.wait_for_go()
+    }
+
+    /// Packets for what the thread makes.
+    pub fn pool(&self) -> &MemoryPool {
+        &self.pool
+    }
+
+    /// The changes of parameters that are waiting to be made.
+    pub fn changes(&self) -> Vec<Change> {
+        self.status.take_changes()
+    }
+}
+
 /// A stage as a whole thread sees it.
 pub trait DataPlaneStage {
     /// Works until its input is closed or it is told to stop.
@@ -95,7 +139,7 @@ pub trait DataPlaneStage {
         &mut self,
         input: &mut dyn Input<PipelineData>,
         output: &mut dyn Output<PipelineData>,
-        control: &Control,
+        context: &StageContext,
     ) -> Result<(), Failure>;
 }
 
@@ -159,17 +203,8 @@ struct ChainStage {
 }
 
 impl ChainStage {
-    fn make_changes(&mut self) {
-        // Acquire: pairs with the release in `ask`.
-        if self.status.has_changes.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        // Relaxed: a change that comes now sets it again after it is in the list.
-        self.status.has_changes.store(0, Ordering::Relaxed);
-        let changes = std::mem::take(
-            &mut *self.status.changes.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        for change in changes {
+    fn make_changes(&mut self, context: &StageContext) {
+        for change in context.changes() {
             let done = self.chain.set(&change.stage, &change.name, &change.value);
             let _ = change.answer.try_send(done);
         }
@@ -178,22 +213,50 @@ impl ChainStage {
     fn work(
         &mut self,
         held: Held,
+        is_second: bool,
         output: &mut dyn Output<PipelineData>,
-        control: &Control,
+        context: &StageContext,
     ) -> Result<(), Failure> {
         self.status.packets.bump();
         let entered = held.slab().header().entered_nanos;
-        let left = self.chain.run(held)?;
+        let left = if is_second { self.chain.run_second(held)? } else { self.chain.run(held)? };
         if entered != 0 {
             self.status.latency.record((clock_nanos() - entered).unsigned_abs());
         }
-        for trigger in self.chain.triggers() {
-            send(output, PipelineData::Trigger(trigger), control)?;
+        self.give(left, output, context)
+    }
+
+    /// Hands on what is left of a packet, its triggers first, and what else is ready.
+    fn give(
+        &mut self,
+        left: Option<Held>,
+        output: &mut dyn Output<PipelineData>,
+        context: &StageContext,
+    ) -> Result<(), Failure> {
+        let mut left = left;
+        loop {
+            for trigger in self.chain.triggers() {
+                send(output, PipelineData::Trigger(trigger), context)?;
+            }
+            if let Some(held) = left {
+                send(output, held.into(), context)?;
+            }
+            left = self.chain.more()?;
+            if left.is_none() {
+                return Ok(());
+            }
         }
-        match left {
-            Some(held) => send(output, held.into(), control),
-            None => Ok(()),
-        }
+    }
+
+    fn pass_trigger(
+        &mut self,
+        trigger: Trigger,
+        output: &mut dyn Output<PipelineData>,
+        context: &StageContext,
+    ) -> Result<(), Failure> {
+        self.chain.announce(&trigger);
+        send(output, PipelineData::Trigger(trigger), context)?;
+        self.give(None, output, context)
     }
 }
 
@@ -203,9 +266,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn send(
     output: &mut dyn Output<PipelineData>,
     data: PipelineData,
-    control: &Control,
+    context: &StageContext,
 ) -> Result<(), Failure> {
-    let patience = if control.is_stopping() { Duration::ZERO } else { PATIENCE };
+    let patience = if context.is_stopping() { Duration::ZERO } else { PATIENCE };
     match output.send(data, Instant::now() + patience) {
         // Its rings may still have readers.
         Ok(()) | Err(SendError::Closed(_)) => Ok(()),
@@ -221,32 +284,30 @@ impl DataPlaneStage for ChainStage {
         &mut self,
         input: &mut dyn Input<PipelineData>,
         output: &mut dyn Output<PipelineData>,
-        control: &Control,
+        context: &StageContext,
     ) -> Result<(), Failure> {
-        while !control.is_stopping() {
-            self.status.beat_nanos.set(clock_nanos().unsigned_abs());
-            self.make_changes();
-            if !control.wait_for_go() {
+        while !context.is_stopping() {
+            self.make_changes(context);
+            if !context.wait_for_go() {
                 continue;
             }
-            let held = match input.recv(Instant::now() + BEAT) {
-                Received::Data(PipelineData::Packet(packet)) => Held::Owned(packet),
-                Received::Data(PipelineData::Shared(packet)) => Held::Shared(packet),
+            let (held, is_second) = match input.recv(Instant::now() + BEAT) {
+                Received::Data(PipelineData::Packet(packet)) => (Held::Owned(packet), false),
+                Received::Data(PipelineData::Shared(packet)) => (Held::Shared(packet), false),
+                Received::Data(PipelineData::Second(held)) => (held, true),
                 Received::Data(PipelineData::Shutdown) | Received::Closed => return Ok(()),
                 Received::Data(PipelineData::Error(text)) => {
                     return Err(Failure { stage: "input".into(), error: RingError::Invalid(text) });
                 }
-                Received::Data(trigger @ PipelineData::Trigger(_)) => {
-                    send(output, trigger, control)?;
+                Received::Data(PipelineData::Trigger(trigger)) => {
+                    self.pass_trigger(trigger, output, context)?;
                     continue;
                 }
                 Received::Empty => continue,
             };
             // A pause may have come while this one was waited for.
-            while !control.wait_for_go() {
-                self.status.beat_nanos.set(clock_nanos().unsigned_abs());
-            }
-            self.work(held, output, control)?;
+            while !context.wait_for_go() {}
+            self.work(held, is_second, output, context)?;
         }
         Ok(())
     }
@@ -257,27 +318,32 @@ pub(super) struct BranchStage {
     stage: ChainStage,
     input: Box<dyn Input<PipelineData> + Send>,
     outputs: FanOut,
-    control: Arc<Control>,
+    context: StageContext,
 }
 
 impl BranchStage {
     pub fn new(branch: Branch, control: Arc<Control>, status: Arc<Status>) -> Self {
         let Branch { source, chain, outputs, pool, .. } = branch;
+        let context = StageContext {
+            control: Arc::clone(&control),
+            status: Arc::clone(&status),
+            pool: pool.clone(),
+        };
         let input: Box<dyn Input<PipelineData> + Send> = match source {
             Source::Queue(queue) => Box::new(queue),
             Source::Ring(ring) => {
-                let (status, control) = (Arc::clone(&status), Arc::clone(&control));
+                let status = Arc::clone(&status);
                 Box::new(RingInput { ring, pool, spare: None, status, control })
             }
         };
-        Self { stage: ChainStage { chain, status }, input, outputs, control }
+        Self { stage: ChainStage { chain, status }, input, outputs, context }
     }
 
     /// Runs until the end, whatever it is, and tells it.
     pub fn run_to_the_end(mut self) {
-        let Self { stage, input, outputs, control } = &mut self;
+        let Self { stage, input, outputs, context } = &mut self;
         let status = Arc::clone(&stage.status);
-        let ran = catch_unwind(AssertUnwindSafe(|| stage.run(&mut **input, outputs, control)));
+        let ran = catch_unwind(AssertUnwindSafe(|| stage.run(&mut **input, outputs, context)));
         let told = match ran {
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(format!("stage {:?}: {}", failure.stage, failure.error)),

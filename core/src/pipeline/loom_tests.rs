@@ -153,3 +153,65 @@ fn loom_packets_left_in_a_queue_return_to_their_pool() {
         assert_eq!(pool.statistics().in_use, 0);
     });
 }
+
+#[test]
+fn loom_a_packet_that_fans_out_is_seen_by_all_and_returns_once() {
+    model(|| {
+        let pool = Pool::new(1, || 0u32).unwrap();
+        let mut packet = pool.try_acquire().unwrap();
+        packet.write(|value| *value = 9);
+        let shared = packet.freeze();
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut outputs, mut input) = StageQueue::new(1, 1, Policy::Block).unwrap();
+                outputs.remove(0).send(shared.clone(), Instant::now()).unwrap();
+                thread::spawn(move || match input.recv(Instant::now()) {
+                    Received::Data(packet) => packet.read(|value| *value),
+                    _ => panic!("the packet was sent before the end"),
+                })
+            })
+            .collect();
+        drop(shared);
+        let mut next = take(&pool);
+        next.write(|value| *value = 4);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), 9);
+        }
+        assert_eq!(pool.statistics().in_use, 1);
+    });
+}
+
+#[test]
+fn loom_the_end_of_the_last_sender_wakes_who_receives() {
+    model(|| {
+        let (mut outputs, mut input) = queue(1, 2);
+        let (first, mut second) = (outputs.remove(0), outputs.remove(0));
+        let closer = thread::spawn(move || drop(first));
+        let sender = thread::spawn(move || second.send(1, Instant::now()).unwrap());
+        assert_eq!(input.recv(Instant::now()), Received::Data(1));
+        assert_eq!(input.recv(Instant::now()), Received::Closed);
+        closer.join().unwrap();
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_packets_on_their_way_return_whoever_ends_first() {
+    model(|| {
+        let pool = Pool::new(2, || 0u32).unwrap();
+        let packets = [pool.try_acquire().unwrap(), pool.try_acquire().unwrap()];
+        let (mut outputs, mut input) = StageQueue::new(2, 1, Policy::Block).unwrap();
+        let mut output = outputs.remove(0);
+        let sender = thread::spawn(move || {
+            for packet in packets {
+                // The receiver may be gone; then the packet comes back and is dropped here.
+                let _ = output.send(packet, Instant::now());
+            }
+        });
+        let first = input.recv(Instant::now());
+        drop(input);
+        sender.join().unwrap();
+        drop(first);
+        assert_eq!(pool.statistics().in_use, 0);
+    });
+}

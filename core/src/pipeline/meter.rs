@@ -1,6 +1,6 @@
 //! What a stage has done, and how long it took; written by one thread, read by any.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// Steps for each doubling.
 const FINE: usize = 8;
@@ -111,6 +111,41 @@ impl Count {
     }
 }
 
+/// A figure of a stage's own, with a name.
+#[derive(Debug)]
+pub struct Gauge {
+    name: &'static str,
+    bits: AtomicU64,
+}
+
+impl Gauge {
+    /// A figure that is 0.
+    pub fn new(name: &'static str) -> Arc<Self> {
+        Arc::new(Self { name, bits: AtomicU64::new(0) })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Now.
+    pub fn get(&self) -> f64 {
+        // Relaxed: a number for people; so below.
+        f64::from_bits(self.bits.load(Ordering::Relaxed))
+    }
+
+    /// Sets it; only its stage may.
+    pub fn set(&self, value: f64) {
+        self.bits.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Adds to it; only its stage may.
+    pub fn add(&self, by: f64) {
+        self.set(self.get() + by);
+    }
+}
+
 /// What one stage has done.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -130,6 +165,8 @@ pub struct Meter {
     pub lost_triggers: Count,
     /// How long it took.
     pub duration: Histogram,
+    /// Figures of its own.
+    pub gauges: Vec<Arc<Gauge>>,
     /// What it last failed with.
     pub last_error: std::sync::Mutex<String>,
 }

@@ -22,11 +22,17 @@ pub mod data;
 #[cfg(not(loom))]
 pub mod graph;
 #[cfg(not(loom))]
+pub mod held;
+#[cfg(not(loom))]
 pub mod kernels;
+#[cfg(not(loom))]
+pub mod link;
 #[cfg(not(loom))]
 pub mod meter;
 #[cfg(not(loom))]
 pub mod place;
+#[cfg(not(loom))]
+pub mod plan;
 #[cfg(not(loom))]
 pub mod ring_in;
 #[cfg(not(loom))]

@@ -47,6 +47,14 @@ impl Rate {
         (seconds * NANOS_PER_SEC / i128::from(self.samples)) as i64
     }
 
+    /// The sample nearest to so many nanoseconds after sample 0; negative before it.
+    #[inline]
+    pub fn sample_at(self, nanos: i64) -> i64 {
+        let period = i128::from(self.seconds) * NANOS_PER_SEC;
+        let doubled = 2 * i128::from(nanos) * i128::from(self.samples) + period;
+        doubled.div_euclid(2 * period) as i64
+    }
+
     /// The rate after keeping one of so many samples.
     pub fn divided(self, by: u64) -> Self {
         if self.samples.is_multiple_of(by) {
@@ -77,6 +85,15 @@ mod tests {
         let rate = Rate::new(3_000, 1).unwrap();
         let nanos: Vec<i64> = (0..4).map(|sample| rate.nanos(sample)).collect();
         assert_eq!(nanos, [0, 333_333, 666_666, 1_000_000]);
+    }
+
+    #[test]
+    fn a_time_that_was_rounded_leads_back_to_its_sample() {
+        let rate = Rate::new(3_000, 7).unwrap();
+        for sample in [0, 1, 2, 999, 3_000, 259_200_001] {
+            assert_eq!(rate.sample_at(rate.nanos(sample)), sample as i64);
+            assert_eq!(rate.sample_at(-rate.nanos(sample)), -(sample as i64));
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::reader::Located;
 use crate::region::clock_nanos;
 use crate::ring::RingReader;
 
-/// Off by less than this, a record's time goes on where the last one's ended.
-const CONTINUOUS_NANOS: i64 = 2;
+/// Off by no more than this, a record's time is the expected one, rounded.
+const ROUNDED_NANOS: i64 = 2;
 
 /// What looking for the next packet found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,12 +117,20 @@ impl RingIn {
         self.reader.wait_slice(self.next, timeout)
     }
 
-    /// Starts a stretch anew where the record's time does not follow from the last one.
+    /// Goes on with the stretch, or starts anew where the record's time leaves a gap.
+    ///
+    /// Stamps that go astray by less than a sample, or half a record, have jitter: the places go on,
+    /// and the origin is moved to what the record says.
     fn begin(&mut self, located: &Located) {
-        let expected = self.origin_nanos.saturating_add(self.format.rate.nanos(self.first_sample));
+        let rate = self.format.rate;
         let first = located.frame.first_nanos;
-        if self.origin_nanos == i64::MIN || (first - expected).abs() > CONTINUOUS_NANOS {
+        let later = rate.nanos(self.first_sample);
+        let expected = self.origin_nanos.saturating_add(later);
+        let jitter = rate.nanos(1.max(located.frame.rows / 2));
+        if first.saturating_sub(expected).saturating_abs() >= jitter {
             (self.origin_nanos, self.first_sample) = (first, 0);
+        } else if (first - expected).abs() > ROUNDED_NANOS {
+            self.origin_nanos = first.saturating_sub(later);
         }
     }
 

@@ -89,6 +89,11 @@ impl RingOut {
         Ok(())
     }
 
+    /// The channels of its rows.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// Whether a stage may write its rows into the ring itself.
     pub fn is_direct(&self) -> bool {
         self.channels.is_multiple_of(LANE_STEP)

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::branch::{BranchStage, Status};
 use super::data::PipelineData;
-use super::graph::{Feed, Plan};
 use super::meter::Meter;
 use super::place::{Placing, settle};
+use super::plan::{Feed, Plan};
 use super::queue::{QueueGauge, QueueInput};
 use super::stage::Value;
 use super::{MemoryPool, PoolStatistics, QueueStatistics};
@@ -81,6 +81,8 @@ pub struct Seat {
     pub name: String,
     /// How it is.
     pub status: Arc<Status>,
+    /// How long the stages from the source to its end say that they take.
+    pub latency: Duration,
     stages: Vec<String>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -118,6 +120,7 @@ impl HybridRuntime {
         for (index, branch) in plan.branches.into_iter().enumerate() {
             let status = Arc::<Status>::default();
             let (name, placing) = (branch.name.clone(), placing.clone());
+            let latency = branch.latency;
             let stages = branch.chain.meters().into_iter().map(|(name, _)| name).collect();
             let (control, seen) = (Arc::clone(&control), Arc::clone(&status));
             let work = move || {
@@ -127,7 +130,7 @@ impl HybridRuntime {
             let spawned = std::thread::Builder::new().name(format!("stage-{name}")).spawn(work);
             let thread = spawned
                 .map_err(|e| RingError::Io(format!("cannot start a thread for {name:?}"), e))?;
-            seats.push(Seat { name, status, stages, thread: Mutex::new(Some(thread)) });
+            seats.push(Seat { name, status, latency, stages, thread: Mutex::new(Some(thread)) });
         }
         let feeds = plan.feeds.into_iter().map(|(name, feed)| (name, Mutex::new(feed)));
         let taps = plan.taps.into_iter().map(|(name, tap)| (name, Mutex::new(tap)));
@@ -218,6 +221,12 @@ impl HybridRuntime {
         answered.recv_timeout(timeout).map_err(|_| {
             RingError::Invalid(format!("the branch of stage {stage:?} did not answer in time"))
         })?
+    }
+
+    /// For each branch: how long the stages up to its end say that they take, and how it is.
+    pub fn latency(&self) -> Vec<(String, Duration, Arc<Status>)> {
+        let each = |seat: &Seat| (seat.name.clone(), seat.latency, Arc::clone(&seat.status));
+        self.seats.iter().map(each).collect()
     }
 
     /// Everything there is to know.

@@ -102,6 +102,18 @@ pub struct Header {
 }
 
 impl Header {
+    /// Nothing at all.
+    pub const EMPTY: Self = Self {
+        kind: DataType::Raw,
+        channels: 1,
+        samples: 0,
+        origin_nanos: 0,
+        first_sample: 0,
+        rate: Rate::ONE,
+        frame_id: 0,
+        entered_nanos: 0,
+    };
+
     /// When a sample was taken; exact to the nanosecond, rounded down.
     #[inline]
     pub fn sample_timestamp(&self, sample: usize) -> i64 {
@@ -136,17 +148,7 @@ impl BufferSlab {
     pub fn new(shape: Shape) -> Self {
         let lines = shape.lanes() / LANE_STEP * shape.samples();
         let lines = vec![Line([0; LANE_STEP]); lines].into_boxed_slice();
-        let rate = Rate::ONE;
-        let header = Header {
-            kind: DataType::Raw,
-            channels: shape.channels(),
-            samples: 0,
-            origin_nanos: 0,
-            first_sample: 0,
-            rate,
-            frame_id: 0,
-            entered_nanos: 0,
-        };
+        let header = Header { channels: shape.channels(), ..Header::EMPTY };
         Self { lines, shape, header }
     }
 

@@ -6,7 +6,8 @@ use super::kernels::window::hann;
 use super::kernels::{Isa, Precision, Section, Spectrum};
 use super::stage::{Stage, Value, refuse_value};
 use super::stages::{
-    Decimate, Envelope, Fft, Filter, Pass, Reference, Threshold, ToVoltage, Welch,
+    Decimate, Envelope, Epoch, Fft, Filter, Pass, Reference, Stamps, Threshold, ToVoltage, Welch,
+    Zip,
 };
 use crate::error::RingError;
 
@@ -14,7 +15,7 @@ use crate::error::RingError;
 pub type Parameters = BTreeMap<String, Value>;
 
 /// The kinds of stages, with their parameters; those with `=` may be left out.
-pub const KINDS: [(&str, &[&str]); 9] = [
+pub const KINDS: [(&str, &[&str]); 11] = [
     ("pass", &[]),
     ("to_voltage", &["scale"]),
     ("sos", &["sos", "state="]),
@@ -23,6 +24,8 @@ pub const KINDS: [(&str, &[&str]); 9] = [
     ("decimate", &["factor"]),
     ("rfft", &["length", "samples=", "window=", "output="]),
     ("welch", &["segment=", "window=", "step", "averages", "bands="]),
+    ("epoch", &["before", "after", "late=", "channel="]),
+    ("zip", &["stamps=", "keep_secs=", "memory_secs="]),
     ("threshold", &["channel", "level", "hysteresis=", "edge=", "rest="]),
 ];
 
@@ -129,6 +132,8 @@ pub fn build(kind: &str, parameters: &Parameters, isa: Isa) -> Result<Box<dyn St
         "decimate" => Box::new(Decimate::new(taken.count("factor", None)?)?),
         "rfft" => Box::new(fft(&taken, isa)?),
         "welch" => Box::new(welch(&taken, isa)?),
+        "epoch" => Box::new(epoch(&taken)?),
+        "zip" => Box::new(zip(&taken)?),
         "threshold" => Box::new(threshold(&taken)?),
         _ => Box::new(Pass),
     })
@@ -159,6 +164,21 @@ fn fft(taken: &Taken<'_>, isa: Isa) -> Result<Fft, RingError> {
 fn welch(taken: &Taken<'_>, isa: Isa) -> Result<Welch, RingError> {
     let (step, averages) = (taken.count("step", None)?, taken.count("averages", None)?);
     Welch::new(&taken.window("segment")?, step, averages, taken.bands()?, isa)
+}
+
+fn epoch(taken: &Taken<'_>) -> Result<Epoch, RingError> {
+    let (before, after) = (taken.count("before", None)?, taken.count("after", None)?);
+    let late = taken.count("late", Some(0.0))?;
+    let channel = taken.0.contains_key("channel").then(|| taken.count("channel", None));
+    Epoch::new(before, after, late, channel.transpose()?.map(|channel| channel as u32))
+}
+
+fn zip(taken: &Taken<'_>) -> Result<Zip, RingError> {
+    Zip::new(
+        taken.word("stamps", "packets", Stamps::from_name, "\"packets\" or \"arrival\"")?,
+        taken.number("keep_secs", Some(2.0))?,
+        taken.number("memory_secs", Some(60.0))?,
+    )
 }
 
 fn threshold(taken: &Taken<'_>) -> Result<Threshold, RingError> {

@@ -2,8 +2,10 @@
 
 use super::Rate;
 use super::chain::Held;
+use super::meter::Gauge;
 use super::slab::{BufferSlab, DataType, Header};
 use crate::error::RingError;
+use crate::sync::Arc;
 
 /// Triggers that may wait until a packet is through; more are counted.
 const MOST_TRIGGERS: usize = 256;
@@ -62,17 +64,25 @@ pub struct Trigger {
     pub rising: bool,
 }
 
+impl Trigger {
+    /// A marker at a moment, which belongs to no packet.
+    pub fn at(time_nanos: i64) -> Self {
+        Self { time_nanos, frame_id: 0, sample: 0, channel: 0, value: 0.0, rising: true }
+    }
+}
+
 /// What a stage is given beside its packet.
 #[derive(Debug)]
 pub struct Context {
     triggers: Vec<Trigger>,
     counted: usize,
     lost: u64,
+    second: bool,
 }
 
 impl Default for Context {
     fn default() -> Self {
-        Self { triggers: Vec::with_capacity(MOST_TRIGGERS), counted: 0, lost: 0 }
+        Self { triggers: Vec::with_capacity(MOST_TRIGGERS), counted: 0, lost: 0, second: false }
     }
 }
 
@@ -92,11 +102,19 @@ impl Context {
         self.triggers.drain(..)
     }
 
-    /// How many triggers came since the last call, and how many did not fit.
-    pub fn fresh(&mut self) -> (u64, u64) {
-        let fresh = self.triggers.len() - self.counted;
-        self.counted = self.triggers.len();
-        (fresh as u64, std::mem::take(&mut self.lost))
+    /// Whether the packet came to a stage's second input.
+    pub fn is_second(&self) -> bool {
+        self.second
+    }
+
+    pub(super) fn set_second(&mut self, second: bool) {
+        self.second = second;
+    }
+
+    /// The triggers since the last call, and how many did not fit.
+    pub fn fresh(&mut self) -> (&[Trigger], u64) {
+        let counted = std::mem::replace(&mut self.counted, self.triggers.len());
+        (&self.triggers[counted..], std::mem::take(&mut self.lost))
     }
 }
 
@@ -177,6 +195,37 @@ pub trait Stage: Send {
     ) -> (Option<Held>, Result<Flow, RingError>) {
         let _ = context;
         (Some(held), Err(RingError::Invalid("this stage is lent no packets".into())))
+    }
+
+    /// Refuses or takes the form of a second input's packets. Called before `plan`, if there is one.
+    fn plan_second(&mut self, input: Format) -> Result<(), RingError> {
+        Err(refuse("this stage has one input, not two", input))
+    }
+
+    /// Whether it knows how many rows it will make before it makes them.
+    fn says_rows(&self) -> bool {
+        true
+    }
+
+    /// Whether results are left for which no packet has to come.
+    fn has_more(&mut self) -> bool {
+        false
+    }
+
+    /// Writes the next result for which no packet has to come.
+    fn more(&mut self, target: &mut Target<'_>, context: &mut Context) -> Result<Flow, RingError> {
+        let _ = (target, context);
+        Ok(Flow::Nothing)
+    }
+
+    /// Hears of a trigger of a stage before it, or a marker from outside.
+    fn trigger(&mut self, trigger: &Trigger) {
+        let _ = trigger;
+    }
+
+    /// Figures of its own, which it keeps up to date.
+    fn gauges(&self) -> Vec<Arc<Gauge>> {
+        Vec::new()
     }
 
     /// Changes a parameter while it runs.

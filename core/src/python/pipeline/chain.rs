@@ -1,7 +1,7 @@
 //! A chain that Python calls itself.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pyo3::buffer::PyUntypedBuffer;
@@ -16,7 +16,7 @@ use crate::pipeline::chain::{Chain, Failure, Held, Link, OnError};
 use crate::pipeline::kernels::Isa;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::ring_out::RingOut;
-use crate::pipeline::stage::Format;
+use crate::pipeline::stage::{Format, Trigger};
 use crate::pipeline::{DataType, Header, MemoryPool, Rate};
 use crate::python::columns::bytes_of;
 use crate::python::errors::InvalidError;
@@ -41,6 +41,17 @@ pub fn told(name: String, meter: &Meter) -> Told {
     let durations = [meter.duration.quantile(0.5), meter.duration.quantile(0.99), most, sum];
     let last_error = meter.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
     (name, counts.map(crate::pipeline::meter::Count::get), durations, last_error)
+}
+
+/// The figures that a stage keeps of its own.
+pub fn gauges_of(
+    meters: &[(String, Arc<Meter>)],
+    stage: &str,
+) -> PyResult<Vec<(&'static str, f64)>> {
+    let found = meters.iter().find(|(name, _)| name == stage);
+    let (_, meter) =
+        found.ok_or_else(|| InvalidError::new_err(format!("there is no stage {stage:?}")))?;
+    Ok(meter.gauges.iter().map(|gauge| (gauge.name(), gauge.get())).collect())
 }
 
 /// The instructions of a name, or the best.
@@ -115,7 +126,7 @@ impl PyChain {
         let ring =
             ring.map(|(path, schema, capacity)| RingOut::create(&path, &schema.get().0, capacity));
         let (mut chain, output) = Chain::new(input, links, ring.transpose()?)?;
-        let pool = pool(channels, chain.most_samples(), packets)?;
+        let pool = pool(chain.most_channels(), chain.most_samples(), packets)?;
         chain.set_pool(&pool);
         Ok(Self { chain: Mutex::new(chain), pool, input, output, isa })
     }
@@ -145,6 +156,22 @@ impl PyChain {
         let held = self.packet_of(block, origin_nanos, first_sample, frame_id)?;
         let done = py.detach(|| self.lock_detached().run(held)).map_err(stopped)?;
         Ok(done.map(PyPacket::new))
+    }
+
+    /// The next result for which no block has to come.
+    fn more(&self, py: Python<'_>) -> PyResult<Option<PyPacket>> {
+        let left = py.detach(|| self.lock_detached().more()).map_err(stopped)?;
+        Ok(left.map(PyPacket::new))
+    }
+
+    #[pyo3(signature = (time_nanos, channel = 0, value = 0.0))]
+    fn mark(&self, py: Python<'_>, time_nanos: i64, channel: u32, value: f32) {
+        let trigger = Trigger { channel, value, ..Trigger::at(time_nanos) };
+        self.lock(py).announce(&trigger);
+    }
+
+    fn gauges(&self, py: Python<'_>, stage: &str) -> PyResult<Vec<(&'static str, f64)>> {
+        gauges_of(&self.lock(py).meters(), stage)
     }
 
     /// Runs a block again and again; how long each took in ns, from the raw packet to the end.

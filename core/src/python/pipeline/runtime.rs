@@ -2,33 +2,32 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::chain::{Told, isa_of, on_error_of, told};
+use super::chain::{gauges_of, isa_of, on_error_of};
+use super::feed::{hand_in, mark};
+use super::figures::{Figures, Latency, figures, latency};
 use super::packet::{PyPacket, deadline, kind_of};
 use super::values::{stage_of, value_of};
 use crate::error::RingError;
 use crate::pipeline::chain::{Held, Link};
-use crate::pipeline::graph::{Edge, Feed, Graph, Node};
+use crate::pipeline::data::Carries;
+use crate::pipeline::graph::{Edge, Graph, Node};
 use crate::pipeline::kernels::Isa;
 use crate::pipeline::place::Placing;
 use crate::pipeline::ring_in::RingIn;
 use crate::pipeline::ring_out::RingOut;
 use crate::pipeline::runtime::HybridRuntime;
-use crate::pipeline::stage::Format;
-use crate::pipeline::{
-    DataType, Header, Input, Output, PipelineData, Policy, Rate, Received, SendError,
-};
+use crate::pipeline::stage::{Format, Trigger};
+use crate::pipeline::{Input, PipelineData, Policy, Rate, Received, Shape};
 use crate::python::columns::bytes_of;
-use crate::python::errors::{ClosedError, EndOfStreamError, InvalidError};
+use crate::python::errors::{EndOfStreamError, InvalidError};
 use crate::python::schema::PySchema;
-use crate::region::clock_nanos;
 
 /// A graph, and what runs it.
 #[pyclass(name = "Pipeline", module = "ringdaq_core", frozen)]
@@ -39,22 +38,19 @@ pub struct PyPipeline {
     isa: Isa,
 }
 
-/// Queue figures: capacity, waiting, sent, received, dropped oldest, dropped newest, refused, waits.
-type QueueTold = (String, [u64; 8]);
-/// Pool figures: size, in use, peak, acquired, misses.
-type PoolTold = (String, [u64; 5]);
-/// Branch figures: state, packets, beat, lost records, lost rows, times without a packet; p50, p99,
-/// longest latency and sum in ns; what it was told.
-type BranchTold = (String, &'static str, [u64; 5], [u64; 4], String);
-/// Everything: stages and rings, queues, pools, branches.
-type Figures = (Vec<Told>, Vec<QueueTold>, Vec<PoolTold>, Vec<BranchTold>);
-
 fn refuse<T>(text: &str) -> PyResult<T> {
     Err(InvalidError::new_err(text.to_owned()))
 }
 
 fn rate_of(rate: (u64, u64)) -> PyResult<Rate> {
     Ok(Rate::new(rate.0, rate.1)?)
+}
+
+/// A duration from Python.
+pub fn secs(secs: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(secs).map_err(|_| {
+        InvalidError::new_err(format!("a latency is a number of seconds from 0; found {secs}"))
+    })
 }
 
 impl PyPipeline {
@@ -126,7 +122,20 @@ impl PyPipeline {
         self.change(py, |graph| graph.add(name, Node::RingSource(Box::new(ring))))
     }
 
-    #[pyo3(signature = (name, kind, parameters, on_error = "stop"))]
+    fn pool(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        channels: usize,
+        samples: usize,
+        packets: usize,
+    ) -> PyResult<()> {
+        let shape = Shape::new(channels, samples)?;
+        self.change(py, |graph| graph.add_pool(name, shape, packets))
+    }
+
+    #[pyo3(signature = (name, kind, parameters, on_error = "stop", pool = None, latency_secs = 0.0))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn stage(
         &self,
         py: Python<'_>,
@@ -134,10 +143,19 @@ impl PyPipeline {
         kind: &str,
         parameters: &Bound<'_, PyDict>,
         on_error: &str,
+        pool: Option<&str>,
+        latency_secs: f64,
     ) -> PyResult<()> {
         let stage = stage_of(kind, parameters, self.isa)?;
-        let link = Link::new(name, stage, on_error_of(on_error)?, None);
-        self.change(py, |graph| graph.add(name, Node::Stage(Box::new(link))))
+        let mut link = Link::new(name, stage, on_error_of(on_error)?, None);
+        link.declare_latency(secs(latency_secs)?);
+        self.change(py, |graph| {
+            if let Some(pool) = pool {
+                let (shape, pool) = graph.pool(pool)?;
+                link.use_pool(pool, shape);
+            }
+            graph.add(name, Node::Stage(Box::new(link)))
+        })
     }
 
     fn ring_sink(
@@ -156,7 +174,9 @@ impl PyPipeline {
         self.change(py, |graph| graph.add(name, Node::Tap))
     }
 
-    #[pyo3(signature = (source, target, capacity = 8, policy = "block", own_thread = false))]
+    #[pyo3(signature = (source, target, capacity = 8, policy = "block", own_thread = false,
+                        carries = "all"))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn connect(
         &self,
         py: Python<'_>,
@@ -165,13 +185,18 @@ impl PyPipeline {
         capacity: usize,
         policy: &str,
         own_thread: bool,
+        carries: &str,
     ) -> PyResult<()> {
         let policy = Policy::from_name(policy).ok_or_else(|| {
             let known = "\"block\", \"drop_oldest\", \"drop_newest\" or \"fail\"";
             InvalidError::new_err(format!("a policy is {known}; found {policy:?}"))
         })?;
+        let carries = Carries::from_name(carries).ok_or_else(|| {
+            let known = "\"all\", \"packets\", \"triggers\" or \"second\"";
+            InvalidError::new_err(format!("an edge carries {known}; found {carries:?}"))
+        })?;
         let (from, to) = (source.to_owned(), target.to_owned());
-        let edge = Edge { from, to, capacity, policy, own_thread };
+        let edge = Edge { from, to, capacity, policy, own_thread, carries };
         self.change(py, |graph| graph.connect(edge))
     }
 
@@ -245,6 +270,24 @@ impl PyPipeline {
         })
     }
 
+    #[pyo3(signature = (feed, time_nanos, channel = 0, value = 0.0, timeout_secs = 5.0))]
+    fn mark(
+        &self,
+        py: Python<'_>,
+        feed: &str,
+        time_nanos: i64,
+        channel: u32,
+        value: f32,
+        timeout_secs: f64,
+    ) -> PyResult<()> {
+        let deadline = deadline(timeout_secs)?;
+        let trigger = Trigger { channel, value, ..Trigger::at(time_nanos) };
+        self.running(py, |runtime| {
+            let mut feed = runtime.feed(feed)?.lock().unwrap_or_else(PoisonError::into_inner);
+            mark(&mut feed, trigger, deadline)
+        })
+    }
+
     fn read_tap<'py>(
         &self,
         py: Python<'py>,
@@ -264,6 +307,7 @@ impl PyPipeline {
             }
             Received::Data(PipelineData::Packet(found)) => packet(Held::Owned(found)),
             Received::Data(PipelineData::Shared(found)) => packet(Held::Shared(found)),
+            Received::Data(PipelineData::Second(found)) => packet(found),
             Received::Data(PipelineData::Error(text)) => Err(InvalidError::new_err(text)),
             Received::Data(PipelineData::Trigger(t)) => {
                 let told = (t.time_nanos, t.frame_id, t.sample, t.channel, t.value, t.rising);
@@ -275,6 +319,14 @@ impl PyPipeline {
 
     fn statistics(&self, py: Python<'_>) -> PyResult<Figures> {
         self.running(py, |runtime| Ok(figures(runtime)))
+    }
+
+    fn latency(&self, py: Python<'_>) -> PyResult<Vec<Latency>> {
+        self.running(py, |runtime| Ok(latency(runtime)))
+    }
+
+    fn gauges(&self, py: Python<'_>, stage: &str) -> PyResult<Vec<(&'static str, f64)>> {
+        self.running(py, |runtime| gauges_of(&runtime.figures().meters, stage))
     }
 
     /// For a stage, a ring or a branch: least duration of each bucket in ns, and how many.
@@ -290,73 +342,4 @@ impl PyPipeline {
             }
         })
     }
-}
-
-fn hand_in(
-    feed: &mut Feed,
-    bytes: &[u8],
-    (shape, format): &(Vec<usize>, String),
-    (origin_nanos, first_sample, frame_id): (i64, u64, u64),
-    deadline: Instant,
-) -> PyResult<()> {
-    let Format { kind, channels, rate, .. } = feed.format;
-    let wanted = if kind == DataType::Raw { "i" } else { "f" };
-    if shape.len() != 2 || shape[1] != channels || format != wanted {
-        return Err(InvalidError::new_err(format!(
-            "a block is [samples, {channels}] of type {wanted:?}; found {shape:?} of {format:?}"
-        )));
-    }
-    let ended = || ClosedError::new_err("this feed was closed");
-    if feed.output.is_none() {
-        return Err(ended());
-    }
-    let gone = || ClosedError::new_err("what this feed leads to has ended");
-    let late = || PyTimeoutError::new_err("the pipeline took no packet in time");
-    let mut packet = feed.packet(deadline).ok_or_else(late)?;
-    let samples = shape[0];
-    let entered_nanos = clock_nanos();
-    packet.set_header(Header {
-        kind,
-        channels,
-        samples,
-        origin_nanos,
-        first_sample,
-        rate,
-        frame_id,
-        entered_nanos,
-    })?;
-    packet.fill_rows(bytes)?;
-    let sent = feed.output.as_mut().ok_or_else(ended)?.send(PipelineData::Packet(packet), deadline);
-    sent.map_err(|error| match error {
-        SendError::Full(_) => late(),
-        SendError::Closed(_) => gone(),
-    })
-}
-
-fn figures(runtime: &HybridRuntime) -> Figures {
-    let found = runtime.figures();
-    let stages = found.meters.into_iter().map(|(name, meter)| told(name, &meter));
-    let queues = found.queues.into_iter().map(|(name, q)| {
-        let drops = [q.dropped_oldest, q.dropped_newest, q.refused, q.waits];
-        let [oldest, newest, refused, waits] = drops;
-        (name, [q.capacity, q.waiting, q.sent, q.received, oldest, newest, refused, waits])
-    });
-    let pools = found
-        .pools
-        .into_iter()
-        .map(|(name, p)| (name, [p.size, p.in_use, p.peak, p.acquired, p.misses]));
-    let branches = found.branches.into_iter().map(|(name, status)| {
-        let counts = [
-            &status.packets,
-            &status.beat_nanos,
-            &status.lost_records,
-            &status.lost_rows,
-            &status.exhausted,
-        ];
-        let (sum, most) = status.latency.sum_and_most();
-        let latency = [status.latency.quantile(0.5), status.latency.quantile(0.99), most, sum];
-        let counts = counts.map(crate::pipeline::meter::Count::get);
-        (name, status.state(), counts, latency, status.told())
-    });
-    (stages.collect(), queues.collect(), pools.collect(), branches.collect())
 }
