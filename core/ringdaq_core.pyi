@@ -39,6 +39,7 @@ __all__ = [
     "Chain",
     "Pipeline",
     "instruction_sets",
+    "needed_capacity",
     "stage_kinds",
 ]
 
