@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from processes import alive, described, left_after
 
 DEMO = [sys.executable, "-P", "-m", "ringdaq.cli", "demo"]
 DEADLINE_SECS = 60
@@ -34,23 +33,6 @@ def run_demo(directory: Path, *options: str) -> tuple[dict, str]:
 
 def pids_in(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"pid (\d+)", text)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_until_gone(pids: list[int]) -> list[int]:
-    deadline = time.monotonic() + DEADLINE_SECS
-    left = pids
-    while left and time.monotonic() < deadline:
-        left = [pid for pid in left if alive(pid)]
-        time.sleep(0.02)
-    return left
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +69,7 @@ def test_it_says_what_is_simulated_and_what_it_killed(demo) -> None:
 def test_nothing_it_started_is_left(demo) -> None:
     _, said = demo
     assert len(pids_in(said)) >= 4
-    assert [pid for pid in pids_in(said) if alive(pid)] == []
+    assert [described(pid) for pid in pids_in(said) if alive(pid)] == []
 
 
 @pytest.mark.slow
@@ -132,4 +114,4 @@ def test_a_demo_that_is_ended_takes_all_it_started_with_it(tmp_path, number) -> 
     process.stderr.close()
     assert process.returncode == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     assert len(pids_in(said)) >= 2
-    assert wait_until_gone(pids_in(said)) == []
+    assert left_after(pids_in(said), DEADLINE_SECS) == []

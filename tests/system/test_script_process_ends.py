@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from process_stand import PATIENCE_SECS, Runner, blocking, ended, limit_of, message, until
+from processes import alive
 
 from ringdaq.errors import InstrumentFaultError
 from ringdaq.model import RunState
@@ -238,10 +238,3 @@ def test_a_script_dies_with_its_daemon(source: str, hold_secs: float) -> None:
         parent.kill()
         parent.communicate()
     until(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import alive
 
 from ringdaq.model import RunState
 from ringdaq.scripts import DEFAULT_MODULES, Limits, ScriptProcess, spawn
@@ -41,13 +42,6 @@ def until(condition: Callable[[], object]) -> None:
 def of_status(pid: int, name: str) -> str:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(name + ":"))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return of_status(pid, "State")[0] != "Z"
-    except OSError:
-        return False
 
 
 def ready(spares: Spares) -> int:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
@@ -20,8 +21,11 @@ RINGDAQ = (*PYTHON, "-m", "ringdaq.cli")
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process with its parent, unless that has gone already."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class Children:
@@ -47,7 +51,7 @@ class Children:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with, os.getpid()),
         )
         self._started.append(process)
         return process

@@ -154,13 +154,13 @@ class Esp300Simulator:
 
 def main() -> None:
     """Serve until the process is told to end."""
+    # A handler would run late or never: one that is called just before a wait is not heard in it.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     simulator = Esp300Simulator().start()
     sys.stdout.write(f"{simulator.port}\n")
     sys.stdout.flush()
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    ending.wait()
+    signal.sigwait(ends)
     simulator.stop()
 
 

@@ -80,3 +80,17 @@ def test_a_deaf_child_is_killed() -> None:
         process.stdout.readline()
         process.stdout.close()
     assert process.returncode == -9
+
+
+def test_a_child_whose_parent_has_gone_already_does_not_begin() -> None:
+    begins = (
+        "import os; from ringdaq.cli.children import _die_with;"
+        "_die_with(os.getppid() + int({gone})); print('began')"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", begins.format(gone=gone)], capture_output=True, check=False
+        ).stdout
+        for gone in (False, True)
+    ]
+    assert said == [b"began\n", b""]
