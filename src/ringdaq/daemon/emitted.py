@@ -14,6 +14,7 @@ CAPACITY_BYTES = 2 << 20
 MAX_COLUMNS = 200
 # Every whole number up to here is exact as float64, the one type of emitted numbers.
 MAX_EXACT_INT = 1 << 53
+_ONLY_FLOATS = {float}
 
 
 def dtype_of(name: str, value: Any) -> str:
@@ -44,8 +45,8 @@ class EmittedStream:
         self._publisher = publisher
         self._on_new_ring = on_new_ring
         self._dtypes: dict[str, str] = {}
-        self._columns: tuple[str, ...] = ()
-        self._all_numbers = False
+        self._numbers: tuple[str, ...] | None = None
+        """Its columns, if all are of numbers."""
 
     @property
     def opened(self) -> bool:
@@ -54,22 +55,18 @@ class EmittedStream:
 
     def emit(self, values: dict[str, Any]) -> None:
         """Write one row; a column without a value in it is missing there, not zero."""
-        if self._row_as_before(values):
-            self._publisher.put_row(self.name, *values.values())
-            return
-        if not values:
-            raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
-        self._fit(values)
-        row = [values.get(name) for name in self._dtypes]
-        self._publisher.put_row(self.name, *row)
+        self.put(tuple(values), tuple(values.values()))
 
-    def _row_as_before(self, values: dict[str, Any]) -> bool:
-        """Whether it is a full row of numbers again, in the same order."""
-        return (
-            self._all_numbers
-            and tuple(values) == self._columns
-            and all(type(value) is float for value in values.values())
-        )
+    def put(self, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
+        """`emit` of these values by these names; of two with one name the second counts."""
+        if names == self._numbers and set(map(type, values)) == _ONLY_FLOATS:
+            self._publisher.put_row(self.name, *values)
+            return
+        row = dict(zip(names, values, strict=True))
+        if not row:
+            raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
+        self._fit(row)
+        self._publisher.put_row(self.name, *[row.get(name) for name in self._dtypes])
 
     def _fit(self, values: dict[str, Any]) -> None:
         wanted = dict(self._dtypes)
@@ -93,8 +90,8 @@ class EmittedStream:
             channels=tuple(Channel(name, dtype) for name, dtype in dtypes.items()),
         )
         writer = self._publisher.open(spec, CAPACITY_BYTES)
-        self._dtypes, self._columns = dtypes, tuple(dtypes)
-        self._all_numbers = set(dtypes.values()) == {"float64"}
+        self._dtypes = dtypes
+        self._numbers = tuple(dtypes) if set(dtypes.values()) == {"float64"} else None
         self._on_new_ring(writer)
 
     def close(self) -> None:

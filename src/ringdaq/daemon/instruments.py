@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.line import Line
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.safety import LIMITED, UNITS, check_limit, check_number
 from ringdaq.daemon.workers import Worker
 from ringdaq.errors import (
     InstrumentBusyError,
     InstrumentError,
-    InstrumentFaultError,
-    InstrumentTimeoutError,
     MissingCapabilityError,
     NotConnectedError,
     RingdaqError,
@@ -29,14 +28,14 @@ from ringdaq.model import Channel, StreamSpec
 
 log = logging.getLogger(__name__)
 
-# On top of a driver's own timeout, before it counts as hung.
-GRACE_SECS = 5.0
 MOTION_SECS = 120.0
 # Verbs that only ask: they are carried out for everybody and are not worth an audit entry.
 ASKING = frozenset({
     "position", "read", "is_armed", "resolution", "settings", "wait_settled", "get_exposure",
     "get_wavelength", "wavelength_range", "is_shutter_open", "is_emission_enabled",
 })  # fmt: skip
+# The verbs whose answers the daemon writes into streams, and the channels there.
+READ_INTO = {"position": "position", "read": "value"}
 # Since when the command that a thread works on is wanted, in monotonic seconds.
 WANTED_SINCE: ContextVar[float] = ContextVar("wanted_since")
 # Verbs that end something: they are carried out for everybody, and overtake what is waiting.
@@ -61,22 +60,25 @@ def scalar_streams(entry: Entry) -> list[StreamSpec]:
     return found
 
 
+def _wanted_since() -> float:
+    return WANTED_SINCE.get(None) or time.monotonic()
+
+
 class InstrumentHost:
     """Carries out verbs on one instrument, for whoever may."""
 
     def __init__(self, entry: Entry, link: Worker, publisher: Publisher, audit: Audit) -> None:
         self.entry = entry
         self.name = entry.name
-        self._link = link
-        # Waiting for rest must not keep the link from its other instruments.
-        self._motion = Worker(f"{entry.name}-motion") if "Movable" in entry.capabilities else link
+        self._line = Line(entry, link)
         self._publisher = publisher
         self._audit = audit
         self._owner: str | None = None
         self._owner_lock = threading.Lock()
-        self._calmed_at = -math.inf
         self._last: dict[str, Any] = {}
         self._streams = {s.channels[0].name: s.name for s in scalar_streams(entry)}
+        self._ways: dict[str, Callable[..., Any]] = {}
+        self._readings: dict[str, Callable[[], Any]] = {}
 
     # --- owners
 
@@ -148,14 +150,6 @@ class InstrumentHost:
                 instrument=self.name,
             )
 
-    def _check_still_wanted(self, verb: str, arrived: float) -> None:
-        if arrived <= self._calmed_at:
-            raise InstrumentBusyError(
-                f"{self.name} was stopped after {verb!r} was asked for; it is not carried out: "
-                "ask again if it is still wanted",
-                instrument=self.name,
-            )
-
     def _audited(self, verb: str, args: list[Any], kwargs: Mapping[str, Any], who: str) -> Any:
         target, old = f"{self.name}.{verb}", self._last.get(LIMITED.get(verb, verb))
         asked = [*args, *kwargs.values()]
@@ -169,23 +163,39 @@ class InstrumentHost:
 
     def perform(self, verb: str, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a verb it has, within limits, whoever asks and without an audit entry."""
+        if verb in READ_INTO and not args and not kwargs:
+            return self.reading(verb)()
         special = _SPECIAL.get(verb)
-        if special is not None:
-            return special(self, *args, **kwargs)
-        return self._plain(verb, *args, **kwargs)
+        try:
+            return special(self, *args, **kwargs) if special else self._plain(verb, *args, **kwargs)
+        except TypeError as error:
+            raise InstrumentError(
+                f"{self.name}.{verb} cannot take these arguments: {error}", instrument=self.name
+            ) from error
 
     def _plain(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         """A verb that is one call on the link's thread; a limited quantity is checked first."""
-        method = getattr(self.entry.instrument, verb)
         quantity = LIMITED.get(verb)
-        if verb in ASKING:
-            return self._on_link(lambda: method(*args, **kwargs), what=verb)
         if quantity is None:
-            return self._command(lambda: method(*args, **kwargs), what=verb)
+            way = self._make_way(verb, **kwargs) if kwargs else self._way(verb)
+            return self._carry_out(verb, way, *args)
+        method = getattr(self.entry.instrument, verb)
         value = self._within_limits(quantity, self._only_argument(method, verb, args, kwargs))
-        result = self._command(lambda: method(value), what=verb)
+        result = self._carry_out(verb, self._way(verb), value)
         self._last[quantity] = value
         return result
+
+    def _carry_out(self, verb: str, way: Callable[..., Any], *args: Any) -> Any:
+        return way(*args) if verb in ASKING else way(_wanted_since(), *args)
+
+    def _way(self, verb: str) -> Callable[..., Any]:
+        """The call that carries a verb to the driver, made once."""
+        return self._ways.get(verb) or self._ways.setdefault(verb, self._make_way(verb))
+
+    def _make_way(self, verb: str, **kwargs: Any) -> Callable[..., Any]:
+        method = getattr(self.entry.instrument, verb)
+        make = self._line.asking if verb in ASKING else self._line.commanding
+        return make(verb, partial(method, **kwargs) if kwargs else method)
 
     def _only_argument(self, method: Any, verb: str, args: Any, kwargs: Any) -> Any:
         """The quantity that a verb sets, given by place or by name."""
@@ -208,83 +218,51 @@ class InstrumentHost:
             unit=UNITS.get(quantity, self.entry.unit),
         )
 
-    def _command(self, function: Any, *, what: str, since: float | None = None) -> Any:
-        """One call that changes something, unless the instrument was stopped since it was asked.
-
-        A stop does not wait for the link, so it may also come while the call is under way; what
-        the call did is then undone at once.
-        """
-        asked = WANTED_SINCE.get(time.monotonic()) if since is None else since
-
-        def commanded() -> Any:
-            self._check_still_wanted(what, asked)
-            result = function()
-            if asked <= self._calmed_at:
-                self._movable.make_safe()
-                self._check_still_wanted(what, asked)
-            return result
-
-        return self._on_link(commanded, what=what)
-
-    def _on_link(self, function: Any, *, what: str) -> Any:
-        return self._guard(self._link, function, what, self.entry.config.deadline_secs)
-
-    def _guard(self, worker: Worker, function: Any, what: str, deadline_secs: float) -> Any:
-        try:
-            return worker.call(function, deadline_secs=deadline_secs, what=f"{self.name}.{what}")
-        except InstrumentError as error:
-            error.instrument = self.name
-            raise
-        except RingdaqError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InstrumentError(
-                f"{self.name}.{what} cannot take these arguments: {error}", instrument=self.name
-            ) from error
-        except TimeoutError as error:
-            raise InstrumentTimeoutError(
-                f"{self.name}.{what}: {error}", instrument=self.name
-            ) from error
-        except Exception as error:
-            log.exception("%s.%s failed in its driver", self.name, what)
-            raise InstrumentFaultError(
-                f"{self.name}.{what} failed in its driver: {type(error).__name__}: {error}",
-                instrument=self.name,
-            ) from error
-
     # --- motion and reading, with what they leave in the streams
 
     def _move_abs(self, position: Any, timeout: float = MOTION_SECS) -> float:
-        target = self._within_limits("position", position)
-        return self._move(lambda: self._movable.move_abs(target), timeout)
+        return self._move("move_abs", self._within_limits("position", position), timeout)
 
     def _move_rel(self, distance: Any, timeout: float = MOTION_SECS) -> float:
         step = check_number(distance, instrument=self.name, what="distance")
-        here = self._on_link(self._movable.position, what="position")
-        self._within_limits("position", here + step)
-        return self._move(lambda: self._movable.move_rel(step), timeout)
+        self._within_limits("position", self._way("position")() + step)
+        return self._move("move_rel", step, timeout)
 
-    def _move(self, start: Any, timeout: float) -> float:
+    def _move(self, verb: str, value: float, timeout: float) -> float:
         """Start a motion, wait for rest, and return the position as read back."""
         limit = check_number(timeout, instrument=self.name, what="timeout")
-        self._command(start, what="move")
-        self._wait_settled(limit)
-        return self._position()
+        self._way(verb)(_wanted_since(), value)
+        self._settled_within(limit)()
+        return cast(float, self.reading("position")())
 
     def _wait_settled(self, timeout: float = MOTION_SECS) -> None:
-        limit = check_number(timeout, instrument=self.name, what="timeout")
-        settle = self._movable.wait_settled
-        self._guard(self._motion, lambda: settle(limit), "wait_settled", limit + GRACE_SECS)
+        self._settled_within(check_number(timeout, instrument=self.name, what="timeout"))()
 
-    def _position(self) -> float:
-        position = float(self._on_link(self._movable.position, what="position"))
-        self._publish("position", position)
-        return position
+    def _settled_within(self, limit: float) -> Callable[[], None]:
+        if limit != MOTION_SECS:
+            return self._line.settling(limit)
+        return self._ways.get("settle") or self._ways.setdefault(
+            "settle", self._line.settling(limit)
+        )
 
-    def _read(self) -> Any:
-        value = self._on_link(self._movable.read, what="read")
-        self._publish("value", float(value))
-        return value
+    def reading(self, verb: str) -> Callable[[], Any]:
+        """`perform` of a verb without arguments, made ready to be done again and again."""
+        return self._readings.get(verb) or self._readings.setdefault(verb, self._make_reading(verb))
+
+    def _make_reading(self, verb: str) -> Callable[[], Any]:
+        channel = READ_INTO.get(verb)
+        if channel is None:
+            return partial(self.perform, verb, [], {})
+        ask, last = self._way(verb), self._last
+        stream, put_row = self._streams[channel], self._publisher.put_row
+
+        def read() -> float:
+            value = float(ask())
+            last[channel] = value
+            put_row(stream, value)
+            return value
+
+        return read
 
     # --- the steps of a scan
 
@@ -297,25 +275,29 @@ class InstrumentHost:
         """The position, if it is within limits; nothing moves."""
         return self._within_limits("position", position)
 
-    def begin_move(self, target: float, *, asked: float) -> None:
-        """Start towards a checked target, unless somebody has stopped the instrument since."""
-        move = self._movable.move_abs
-        self._command(lambda: move(target), what="move", since=asked)
+    def beginning(self, *, asked: float) -> Callable[[float], None]:
+        """What starts towards a checked target, unless somebody has stopped it since `asked`."""
+        return partial(self._way("move_abs"), asked)
 
-    def settle(self) -> float:
-        """Wait for rest and return the position as read back."""
-        self._wait_settled()
-        return self._position()
+    def settling(self) -> Callable[[], float]:
+        """What waits for rest and returns the position as read back."""
+        wait, read = self._settled_within(MOTION_SECS), self.reading("position")
+
+        def settle() -> float:
+            wait()
+            return cast(float, read())
+
+        return settle
 
     def stop(self) -> None:
         """End its motion now, and what waits to move it."""
-        self._calmed_at = time.monotonic()
+        self._line.calm()
         if "Movable" in self.entry.capabilities:
             self._movable.stop()
 
     def make_safe(self) -> None:
         """Bring it to its safe state now, and refuse what waits to command it."""
-        self._calmed_at = time.monotonic()
+        self._line.calm()
         if self.entry.instrument is not None:
             self._movable.make_safe()
 
@@ -323,12 +305,6 @@ class InstrumentHost:
         """Return once it is at rest; raises `InstrumentTimeoutError` when it is not in time."""
         if self.entry.instrument is not None and "Movable" in self.entry.capabilities:
             self._movable.wait_settled(deadline_secs)
-
-    def _publish(self, channel: str, value: float) -> None:
-        self._last[channel] = value
-        stream = self._streams.get(channel)
-        if stream is not None:
-            self._publisher.put_row(stream, value)
 
     @property
     def _movable(self) -> Any:
@@ -338,25 +314,25 @@ class InstrumentHost:
 
     def poll(self) -> None:
         """Take one reading of everything the instrument can tell."""
-        for verb in ("position", "read"):
+        for verb in READ_INTO:
             if verb in self.entry.verbs:
-                self.perform(verb, [], {})
+                self.reading(verb)()
 
     def prepare(self) -> None:
         """Get ready for a run: stage what can be staged."""
         if "Stageable" in self.entry.capabilities:
-            self._on_link(self._movable.stage, what="stage")
+            self._line.asking("stage", self._movable.stage)()
 
     def put_back(self) -> None:
         """Put back what `prepare` did."""
         if "Stageable" in self.entry.capabilities:
-            self._on_link(self._movable.unstage, what="unstage")
+            self._line.asking("unstage", self._movable.unstage)()
 
     def settings(self) -> dict[str, Any]:
         """The instrument's slow settings, each `{"value", "unit"}`; empty where it has none."""
         if "Configurable" not in self.entry.capabilities or self.entry.instrument is None:
             return {}
-        settings: dict[str, Any] = self._on_link(self._movable.settings, what="settings")
+        settings: dict[str, Any] = self._way("settings")()
         return settings
 
     def describe(self) -> dict[str, Any]:
@@ -377,16 +353,13 @@ class InstrumentHost:
 
     def close(self) -> None:
         """End the instrument's own threads."""
-        if self._motion is not self._link:
-            self._motion.close()
+        self._line.close()
 
 
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "move_abs": InstrumentHost._move_abs,
     "move_rel": InstrumentHost._move_rel,
     "wait_settled": InstrumentHost._wait_settled,
-    "position": InstrumentHost._position,
-    "read": InstrumentHost._read,
     "stop": InstrumentHost.stop,
     "make_safe": InstrumentHost.make_safe,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ class Publisher:
         self._foreign: dict[str, ForeignRing] = {}
         self._appenders: dict[str, Appender] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._live: dict[str, float | int | bool | str] = {}
+        self._newest: dict[str, tuple[Any, ...]] = {}
 
     def check_space(self, specs: list[StreamSpec]) -> None:
         """Refuse a rig whose rings do not fit, before the first of them is made.
@@ -107,9 +108,13 @@ class Publisher:
         """
         appender = self._appenders.get(stream) or self._appender(stream)
         appender.append(*values)
-        for key, value in zip(self._keys[stream], values, strict=True):
-            if value is not None:
-                self._live[key] = value
+        self._newest[stream] = values if None not in values else self._filled(stream, values)
+
+    def _filled(self, stream: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The row with the last value in place of each that is missing."""
+        before = self._newest.get(stream, ())
+        pairs = itertools.zip_longest(values, before[: len(values)])
+        return tuple(last if value is None else value for value, last in pairs)
 
     def _appender(self, stream: str) -> Appender:
         writer = self.writer(stream)
@@ -125,18 +130,21 @@ class Publisher:
 
     def live_values(self, *streams: str) -> dict[str, float | int | bool | str]:
         """The newest value of each scalar channel, of these streams or of all; `stream.channel`."""
-        if not streams:
-            return dict(self._live)
-        keys = [key for stream in streams for key in self._keys.get(stream, ())]
-        return {key: self._live[key] for key in keys if key in self._live}
+        newest = self._newest.copy()
+        return {
+            key: value
+            for stream in streams or newest
+            for key, value in zip(self._keys.get(stream, ()), newest.get(stream, ()), strict=False)
+            if value is not None
+        }
 
     def forget(self, stream: str) -> None:
         """Close a stream for good; its ring stays readable."""
         with self._lock:
             writer = self._writers.pop(stream, None)
             self._appenders.pop(stream, None)
-        for key in [k for k in self._live if k.startswith(f"{stream}.")]:
-            self._live.pop(key, None)
+            self._newest.pop(stream, None)
+            self._keys.pop(stream, None)
         if writer is not None:
             writer.close()
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ringdaq.errors import BusyError, InstrumentTimeoutError
 
@@ -17,14 +17,14 @@ QUEUE_LENGTH = 64
 YIELD_SECS = 20e-6
 
 
-class _Job:
+class _Job(Generic[T]):
     """One call and its outcome. A lock that the worker releases is the cheapest way to wait."""
 
-    __slots__ = ("cancelled", "done", "error", "function", "result")
+    __slots__ = ("args", "cancelled", "done", "error", "function", "result")
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-        self.result: Any = None
+    def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
+        self.function, self.args = function, args
+        self.result: T | None = None
         self.error: BaseException | None = None
         self.cancelled = False
         self.done = threading.Lock()
@@ -33,7 +33,7 @@ class _Job:
     def run(self) -> None:
         if not self.cancelled:
             try:
-                self.result = self.function()
+                self.result = self.function(*self.args)
             except BaseException as error:
                 self.error = error
         self.done.release()
@@ -108,7 +108,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._late: tuple[str, float] | None = None
         # Whoever carries out a call holds it.
         self._turn = threading.Lock()
@@ -123,19 +123,57 @@ class Worker:
         return self._jobs.qsize()
 
     def call(self, function: Callable[[], T], *, deadline_secs: float, what: str) -> T:
-        """Run the function on the worker's thread and wait for its result."""
-        if _own.watch is not None:
-            return self._call_here(_own.watch, function, deadline_secs, what)
+        """Run the function on the worker's thread, or here where this is `inline`; its result."""
+        return self.ready(function, deadline_secs=deadline_secs, what=what)()
+
+    def ready(
+        self,
+        function: Callable[..., T],
+        *,
+        deadline_secs: float,
+        what: str,
+        blame: Callable[[Exception], None] = lambda _: None,
+    ) -> Callable[..., T]:
+        """`call` of the function with whatever arguments, to be made again and again.
+
+        `blame` gets every error first, and may raise another in its place.
+        """
+        own, acquire, release, now = _own, self._turn.acquire, self._turn.release, time.monotonic
+
+        def call(*args: Any) -> T:
+            try:
+                watch = own.watch
+                if watch is None:
+                    return self._hand_over(_Job(function, args), deadline_secs, what)
+                if self._late is not None:
+                    self._refuse(what)
+                if self._wanted:
+                    time.sleep(YIELD_SECS)
+                if not acquire(False):
+                    self._await_turn(deadline_secs, what)
+                try:
+                    watch.busy = (self, what, deadline_secs, now())
+                    return function(*args)
+                finally:
+                    # In this order: `Watch.overdue` sets the second, then looks at the first.
+                    watch.busy = None
+                    self._late = None
+                    release()
+            except Exception as error:
+                blame(error)
+                raise
+
+        return call
+
+    def _hand_over(self, job: _Job[T], deadline_secs: float, what: str) -> T:
         self._refuse(what)
-        job = _Job(function)
         self._jobs.put(job)
         if not job.done.acquire(timeout=deadline_secs):
             job.cancelled = True
             raise self.give_up(what, deadline_secs)
         if job.error is not None:
             raise job.error
-        result: T = job.result
-        return result
+        return cast(T, job.result)
 
     def give_up(self, what: str, deadline_secs: float) -> InstrumentTimeoutError:
         """Refuse callers until the call under way comes back; returns what to tell its caller."""
@@ -149,24 +187,6 @@ class Worker:
     def take_back(self) -> None:
         """Refuse callers no longer."""
         self._late = None
-
-    def _call_here(
-        self, watch: Watch, function: Callable[[], T], deadline_secs: float, what: str
-    ) -> T:
-        if self._late is not None:
-            self._refuse(what)
-        if self._wanted:
-            time.sleep(YIELD_SECS)
-        if not self._turn.acquire(False):
-            self._await_turn(deadline_secs, what)
-        try:
-            watch.busy = (self, what, deadline_secs, time.monotonic())
-            return function()
-        finally:
-            # In this order, because `Watch.overdue` sets the second before it looks at the first.
-            watch.busy = None
-            self._late = None
-            self._turn.release()
 
     def _await_turn(self, deadline_secs: float, what: str) -> None:
         self._wanted.append(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from ringdaq.control import Message
@@ -80,7 +81,7 @@ class Errands:
         name, args, kwargs, region = requests.plan_request(params)
         control = PlanControl(
             hold=self._hold,
-            must_end=lambda: self._life.ends(closing),
+            must_end=partial(self._life.ends, closing),
             raise_progress=self._status.raise_progress,
             wait=lambda seconds: self._sleep(seconds, closing),
             region=region,

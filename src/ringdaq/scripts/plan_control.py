@@ -23,21 +23,21 @@ class PlanControl:
     closing: bool
     """Whether the script is tidying up, which no pause holds up."""
 
-    @property
-    def pausing(self) -> bool:
-        """Whether the next checkpoint will hold."""
-        return self.hold.asked and not self.closing
+    def checkpoint(self, done: float, before_hold: Callable[[], object]) -> None:
+        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop.
 
-    def checkpoint(self, done: float) -> None:
-        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop."""
+        `before_hold` is called before it waits.
+        """
         self.report(done)
-        if self.pausing:
+        if self.hold.asked and not self.closing:
+            before_hold()
             self.hold.wait()
             self._end_if_asked()
 
     def report(self, done: float) -> None:
         """Tell how far it is (0 to 1); raises `ScriptStoppedError` at a stop."""
-        self._end_if_asked()
+        if self.must_end():
+            self._end_if_asked()
         start, span = self.region
         if span > 0:
             self.raise_progress(start + span * done)

@@ -26,7 +26,7 @@ def verb_request(params: list[Any], grant: Grant) -> tuple[str, str, list[Any], 
         raise GrantError(f"the run was not granted the instrument {instrument!r}")
     if verb not in grant[instrument]:
         raise GrantError(f"the run was not granted the verb {verb!r} of {instrument!r}")
-    if not all(isinstance(key, str) for key in kwargs):
+    if kwargs and not all(isinstance(key, str) for key in kwargs):
         raise ProtocolError("a verb's keywords must be text")
     return instrument, verb, args, kwargs
 
@@ -73,7 +73,7 @@ def params_of(message: Message) -> list[Any]:
 
 
 def _exactly(params: list[Any], *kinds: type) -> list[Any]:
-    if [type(p) for p in params] != list(kinds):
+    if tuple(map(type, params)) != kinds:
         raise ProtocolError(
             f"a script's request must have {[k.__name__ for k in kinds]}; "
             f"found {[type(p).__name__ for p in params]}"

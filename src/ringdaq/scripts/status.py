@@ -72,9 +72,8 @@ class Status:
     def raise_progress(self, fraction: float) -> None:
         """Say from this side how far the script is, while it waits for an answer."""
         with self._lock:
-            if self._page is not None:
-                fractions = self._page.fractions
-                fractions[PROGRESS] = max(fractions[PROGRESS], min(fraction, 1.0))
+            if self._page is not None and fraction > self._page.fractions[PROGRESS]:
+                self._page.fractions[PROGRESS] = min(fraction, 1.0)
 
     def join(self, page: Page) -> None:
         """Read line and progress from `page` from now on."""

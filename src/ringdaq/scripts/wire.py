@@ -17,6 +17,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,9 @@ MAX_MESSAGE_BYTES = 4 << 20
 """A script's source and parameters fit, and a burst of output."""
 _CHUNK = 1 << 16
 _PACK_BYTES = 1 << 12
-# About as long as it takes to fall asleep and to be woken.
-_LOOKS = 50
+# Longer than the other end takes to be woken and to carry out a quick verb: else two ends that have
+# once gone to sleep would look in vain for ever after.
+_LOOK_NANOS = 150_000
 # Who looks in vain, again and again, does so for one message in a thousand at last.
 _MOST_UNLOOKED = 1023
 
@@ -66,7 +68,7 @@ class Wire:
         self._room = memoryview(bytearray(_CHUNK))
         self._received = bytearray()
         # Alone on a processor, looking would only keep the other end from answering.
-        self._looks = _LOOKS if len(os.sched_getaffinity(0)) > 1 else 0
+        self._look_nanos = _LOOK_NANOS if len(os.sched_getaffinity(0)) > 1 else 0
         self._in_vain = self._unlooked = 0
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -115,13 +117,14 @@ class Wire:
 
     def _look(self) -> int | None:
         """Take what comes within a little while, without going to sleep."""
-        take, room = self._sock.recv_into, self._room
-        for _ in range(self._looks):
+        take, room, now = self._sock.recv_into, self._room, time.monotonic_ns
+        until = now() + self._look_nanos
+        while True:
             try:
                 return take(room, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                continue
-        return None
+                if now() >= until:
+                    return None
 
     def _whole(self) -> Message | None:
         buffer = self._received

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
+from operator import call
 from typing import Any
 
 from ringdaq.daemon.emitted import EmittedStream
 from ringdaq.daemon.instruments import InstrumentHost
-from ringdaq.daemon.plans.plan import Control, Detector, Flight, Plan, Target
+from ringdaq.daemon.plans.plan import Control, Flight, Plan, Target
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.workers import Watch, inline
 from ringdaq.errors import InstrumentTimeoutError, MissingCapabilityError
 
-Row = dict[str, Any]
 # Columns with more values than this stay in the stream and are not given back to the script.
 MAX_RETURNED = 100_000
 MIN_WAIT_SECS = 1e-4
@@ -39,8 +40,14 @@ class Execution:
         self._watch = Watch()
         self._done = threading.Event()
         self._error: BaseException | None = None
-        self._columns: dict[str, list[Any]] | None = {}
-        self._returned = 0
+        axes = (plan.axis,) if isinstance(plan, Flight) else plan.axes
+        self._axes = axes
+        self._names = (*(f"{a.name}_position" for a in axes), *(d.column for d in plan.detectors))
+        readings = [d.host.reading(d.verb) for d in plan.detectors]
+        self._begins = [a.beginning(asked=self._begun) for a in axes]
+        self._settled = [*(a.settling() for a in axes), *readings]
+        self._passing = [*(a.reading("position") for a in axes), *readings]
+        self._rows: list[tuple[Any, ...]] | None = []
 
     def run(self) -> dict[str, list[Any]] | None:
         """Go through all points; returns the rows by column, or `None` where they are too many.
@@ -51,10 +58,10 @@ class Execution:
         try:
             self._watch_until_done()
         finally:
-            self._publisher.flush(self._streams)
+            self._flush()
         if self._error is not None:
             raise self._error
-        return self._columns
+        return self._columns()
 
     def _watch_until_done(self) -> None:
         while not self._done.wait(_LOOK_SECS):
@@ -83,8 +90,7 @@ class Execution:
             self._step(self._plan)
 
     def _stop_axes(self) -> None:
-        axes = (self._plan.axis,) if isinstance(self._plan, Flight) else self._plan.axes
-        for host in axes:
+        for host in self._axes:
             host.stop()
 
     # --- point by point
@@ -93,48 +99,52 @@ class Execution:
         total = plan.total
         before: Target = ()
         for done, target in enumerate(plan.targets):
-            self._checkpoint(done / total)
+            self._control.checkpoint(done / total, self._flush)
             if done and plan.delay:
                 self._control.sleep(plan.delay)
-            self._record(self._move(plan.axes, target, before) | self._measure(plan.detectors))
+            self._move(target, before)
+            self._record(self._settled)
             before = target
-        self._checkpoint(1.0)
+        self._control.checkpoint(1.0, self._flush)
 
-    def _checkpoint(self, done: float) -> None:
-        if self._control.pausing:
-            self._publisher.flush(self._streams)
-        self._control.checkpoint(done)
+    def _flush(self) -> None:
+        """Let the rows so far be seen."""
+        self._publisher.flush(self._streams)
 
-    def _move(self, axes: tuple[InstrumentHost, ...], target: Target, before: Target) -> Row:
-        """Start all axes that have another target, wait for all; the positions as read back."""
-        for index, host in enumerate(axes):
+    def _move(self, target: Target, before: Target) -> None:
+        """Start all axes that have another target."""
+        for index, begin in enumerate(self._begins):
             if not before or target[index] != before[index]:
-                host.begin_move(target[index], asked=self._begun)
-        return {f"{host.name}_position": host.settle() for host in axes}
+                begin(target[index])
 
-    def _measure(self, detectors: tuple[Detector, ...]) -> Row:
-        return {d.column: d.host.perform(d.verb, [], {}) for d in detectors}
+    def _record(self, readings: Iterable[Callable[[], Any]]) -> tuple[Any, ...]:
+        """Read in this order, and write the row of a point; returns the row."""
+        row = tuple(map(call, readings))
+        if row and not self._watch.abandoned:
+            self._write(row)
+        return row
 
-    def _record(self, row: Row) -> None:
-        if not row or self._watch.abandoned:
+    def _write(self, row: tuple[Any, ...]) -> None:
+        self._emitted.put(self._names, row)
+        if self._rows is None:
             return
-        self._emitted.emit(row)
-        if self._columns is None:
-            return
-        self._returned += len(row)
-        if self._returned > MAX_RETURNED:
-            self._columns = None
-            return
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(value)
+        self._rows.append(row)
+        if len(self._rows) * len(row) > MAX_RETURNED:
+            self._rows = None
+
+    def _columns(self) -> dict[str, list[Any]] | None:
+        if self._rows is None:
+            return None
+        return dict(zip(self._names, map(list, zip(*self._rows, strict=True)), strict=False))
 
     # --- on the fly
 
     def _fly(self, flight: Flight) -> None:
         axis = flight.axis
-        self._control.checkpoint(0.0)
-        self._go(axis, flight.start)
-        self._control.checkpoint(0.0)
+        self._control.checkpoint(0.0, self._flush)
+        self._begins[0](flight.start)
+        self._settled[0]()
+        self._control.checkpoint(0.0, self._flush)
         if flight.velocity is None:
             self._cross(flight)
             return
@@ -147,18 +157,15 @@ class Execution:
 
     def _cross(self, flight: Flight) -> None:
         axis, length = flight.axis, abs(flight.stop - flight.start) or 1.0
-        axis.begin_move(flight.stop, asked=self._begun)
+        self._begins[0](flight.stop)
         resting = False
         while not resting:
             began = time.monotonic()
-            row = {f"{axis.name}_position": axis.perform("position", [], {})}
-            self._record(row | self._measure(flight.detectors))
-            self._control.report(
-                min(1.0, abs(row[f"{axis.name}_position"] - flight.start) / length)
-            )
+            here = self._record(self._passing)[0]
+            self._control.report(min(1.0, abs(here - flight.start) / length))
             spent = time.monotonic() - began
             resting = _rests(axis, max(MIN_WAIT_SECS, flight.period - spent))
-        self._record({f"{axis.name}_position": axis.settle()} | self._measure(flight.detectors))
+        self._record(self._settled)
         self._control.report(1.0)
 
     def _velocity(self, axis: InstrumentHost) -> Any:
@@ -168,10 +175,6 @@ class Execution:
                 f"{axis.name} has no velocity to set; leave velocity out", instrument=axis.name
             )
         return knob["value"]
-
-    def _go(self, axis: InstrumentHost, target: float) -> None:
-        axis.begin_move(target, asked=self._begun)
-        axis.settle()
 
 
 def _rests(axis: InstrumentHost, seconds: float) -> bool:

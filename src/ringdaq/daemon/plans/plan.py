@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,12 +16,11 @@ Target = tuple[float, ...]
 class Control(Protocol):
     """What a plan obeys while it goes on."""
 
-    @property
-    def pausing(self) -> bool:
-        """Whether the next checkpoint will hold."""
+    def checkpoint(self, done: float, before_hold: Callable[[], object]) -> None:
+        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop.
 
-    def checkpoint(self, done: float) -> None:
-        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop."""
+        `before_hold` is called before it waits.
+        """
 
     def report(self, done: float) -> None:
         """During a motion that cannot pause: tell how far it is, raise at a stop."""

@@ -106,15 +106,10 @@ class _Timed:
     def __init__(self, control: PlanControl, check: Callable[[], None]) -> None:
         self._control, self._check = control, check
 
-    @property
-    def pausing(self) -> bool:
-        """Nobody pauses a dry run."""
-        return False
-
-    def checkpoint(self, done: float) -> None:
+    def checkpoint(self, done: float, before_hold: Callable[[], object]) -> None:
         """Between two points."""
         self._check()
-        self._control.checkpoint(done)
+        self._control.checkpoint(done, before_hold)
 
     def report(self, done: float) -> None:
         """During a motion."""

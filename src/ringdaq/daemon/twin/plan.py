@@ -41,31 +41,31 @@ class TwinExecution:
         for done, target in enumerate(plan.targets):
             if done >= plan.total:
                 break
-            self._control.checkpoint(done / plan.total)
+            self._control.checkpoint(done / plan.total, list)
             if done and plan.delay:
                 self._control.sleep(plan.delay)
             self._record(self._move(plan.axes, target, before) | self._measure(plan.detectors))
             before = target
-        self._control.checkpoint(1.0)
+        self._control.checkpoint(1.0, list)
 
     def _move(self, axes: tuple[InstrumentHost, ...], target: Target, before: Target) -> Row:
         for index, host in enumerate(axes):
             if not before or target[index] != before[index]:
-                host.begin_move(target[index], asked=time.monotonic())
-        return {f"{host.name}_position": host.settle() for host in axes}
+                host.beginning(asked=time.monotonic())(target[index])
+        return {f"{host.name}_position": host.settling()() for host in axes}
 
     def _fly(self, flight: Flight) -> None:
         axis = flight.axis
-        self._control.checkpoint(0.0)
+        self._control.checkpoint(0.0, list)
         self._move((axis,), (flight.start,), ())
         before: dict[str, Any] = {}
         if flight.velocity is not None:
             before = axis.perform("settings", [], {})["velocity"]
             axis.perform("configure", [], {"velocity": flight.velocity})
-        axis.begin_move(flight.stop, asked=time.monotonic())
+        axis.beginning(asked=time.monotonic())(flight.stop)
         while not self._rests_after_a_row(flight):
             self._control.report(0.0)
-        self._record({f"{axis.name}_position": axis.settle()} | self._measure(flight.detectors))
+        self._record({f"{axis.name}_position": axis.settling()()} | self._measure(flight.detectors))
         if before:
             axis.perform("configure", [], {"velocity": before["value"]})
         self._control.report(1.0)
