@@ -28,6 +28,7 @@ DRIVERS: Mapping[str, str] = MappingProxyType(
         "simulated.power_meter": "ringdaq.instruments.sim.power_meter:DRIVER",
         "simulated.eeg": "ringdaq.instruments.sim.eeg:DRIVER",
         "newport.esp300": "ringdaq.instruments.drivers.esp300:DRIVER",
+        "ti.ads1299": "ringdaq.instruments.drivers.ads1299:DRIVER",
         "replay.edf": "ringdaq.instruments.drivers.edf_replay:DRIVER",
         "replay.recording": "ringdaq.recorder.replay:DRIVER",
     }

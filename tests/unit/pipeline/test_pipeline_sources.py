@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from pipeline_kit import ListFeed, site
 
+from ringdaq.errors import ConfigError
 from ringdaq.instruments.drivers.edf_file import open_edf
 from ringdaq.instruments.sim.eeg import CODE_UV, EegOptions, SimulatedEeg
 from ringdaq.pipeline.catalogue import find_kind
 from ringdaq.pipeline.parts import RefusedError
+from ringdaq.pipeline.sources.ads1299 import Ads1299Source
 from ringdaq.pipeline.sources.edf_replay import EdfReplaySource
 from ringdaq.pipeline.sources.simulated_eeg import SimulatedEegSource
 
@@ -127,9 +129,38 @@ def test_a_real_recording_is_played_in_volts(name: str) -> None:
         np.testing.assert_allclose(found, physical * factor, rtol=1e-6, atol=1e-12)
 
 
+def ads1299(**options: Any) -> Ads1299Source:
+    return Ads1299Source(Ads1299Source.Options(**options), site())
+
+
+def test_an_ads1299_gives_counts_with_their_volts_and_says_that_it_is_made_up() -> None:
+    feed = ListFeed(enough=12)
+    form = played(ads1299(simulated=True, channels=2, gain=12), feed)
+    assert (form.kind, form.rate, form.simulated) == ("raw", 250, True)
+    assert [(c.name, c.unit, c.scale) for c in form.channels] == [
+        ("E1", "V", 4.5 / 12 / 2**23), ("E2", "V", 4.5 / 12 / 2**23),
+    ]  # fmt: skip
+    assert feed.samples.any(axis=0).all()
+
+
+def test_what_an_ads1299_lost_is_counted_by_the_source_too() -> None:
+    source, feed = ads1299(simulated=True, block_secs=0.1), ListFeed(enough=60)
+    source.format()
+    instrument: Any = source._producer
+    instrument._link._missing = {5, 6, 20}
+    source.run(feed)
+    assert source.statistics()["lost_samples"] == instrument.lost_samples >= 3
+    assert source.statistics()["gaps"] >= 2
+
+
+def test_an_ads1299_is_real_or_made_up() -> None:
+    with pytest.raises(ConfigError, match="simulated = true or a link"):
+        ads1299().format()
+
+
 def test_all_types_of_sources_and_sinks_are_to_be_had() -> None:
     names = {
-        "source": ["simulated_eeg", "edf_replay", "lsl_source"],
+        "source": ["simulated_eeg", "edf_replay", "lsl_source", "ads1299"],
         "sink": ["lsl_sink", "csv_sink", "edf_sink", "websocket_sink"],
     }
     for role, types in names.items():

@@ -49,8 +49,8 @@ class InstrumentSource(ABC):
         assert spec.sample_rate is not None
         self._stream = spec.name
         self._conversion = conversion(spec.channels, _places(spec, self._channels()))
-        period_nanos = int(NANOS_PER_SEC / spec.sample_rate)
-        self.line = TimeLine(spec.sample_rate, tolerance_nanos=period_nanos)
+        half_nanos = int(NANOS_PER_SEC / spec.sample_rate / 2)
+        self.line = TimeLine(spec.sample_rate, tolerance_nanos=half_nanos)
         return PacketFormat(
             kind=self._conversion.kind,
             channels=self._conversion.channels,
