@@ -1,4 +1,4 @@
-"""`ringdaq pipeline check | graph | new-plugin`."""
+"""`ringdaq pipeline`, and its `check | graph | new-plugin`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 COMMANDS = {
     "check": ("ringdaq.cli.pipeline:check", "Say whether a pipeline file is right."),
     "graph": ("ringdaq.cli.pipeline:graph", "Draw a pipeline as SVG."),
+    "run": ("ringdaq.cli.pipeline_run:run", "Run a pipeline file, without a daemon."),
+    "list": ("ringdaq.cli.pipeline_ask:list_", "List the daemon's pipelines."),
+    "start": ("ringdaq.cli.pipeline_ask:start", "Start a pipeline in the daemon."),
+    "stop": ("ringdaq.cli.pipeline_ask:stop", "Stop one; what is on its way is finished."),
+    "pause": ("ringdaq.cli.pipeline_ask:pause", "Hold one."),
+    "resume": ("ringdaq.cli.pipeline_ask:resume", "Let one go on."),
+    "drain": ("ringdaq.cli.pipeline_ask:drain", "Let one finish, and end."),
+    "set": ("ringdaq.cli.pipeline_ask:set_", "Change parameters while one runs."),
+    "stats": ("ringdaq.cli.pipeline_ask:stats", "Show what one has counted."),
     "new-plugin": ("ringdaq.cli.pipeline:new_plugin", "Begin a package with a stage of your own."),
 }
 

@@ -214,7 +214,9 @@ class HostedPipeline:
 
     # --- what it is asked
 
-    def ask(self, verb: str, params: Mapping[str, Any], timeout: float = ASK_SECS) -> Any:
+    def ask(
+        self, verb: str, params: Mapping[str, Any], timeout: float = ASK_SECS
+    ) -> dict[str, Any]:
         """Ask its process; raises what that raised, or `ServiceError` if nobody answers."""
         box: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         number = next(self._numbers)
@@ -235,7 +237,8 @@ class HostedPipeline:
                 self._asked.pop(number, None)
         if "error" in reply:
             raise from_wire(reply["error"])
-        return reply["result"]
+        result: dict[str, Any] = reply["result"]
+        return result
 
     def _not_running(self) -> PipelineStoppedError:
         why = f": {self.error}" if self.error else ""

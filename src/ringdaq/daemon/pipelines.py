@@ -170,8 +170,7 @@ class PipelineDesk:
     ) -> dict[str, Any]:
         hosted = self._named(name)
         self._note(peer, user, verb, hosted)
-        hosted.ask(verb, {}, timeout)
-        return hosted.describe()
+        return hosted.ask(verb, {}, timeout) | hosted.describe()
 
     def _set(
         self, peer: Peer, name: str, values: Mapping[str, Any], user: str = ""
@@ -188,8 +187,8 @@ class PipelineDesk:
         del peer
         hosted = self._named(name)
         if not hosted.at_work:
-            return {**hosted.describe(), **hosted.figures}
-        return {**hosted.describe(), **hosted.ask("stats", {})}
+            return hosted.figures | hosted.describe()
+        return hosted.ask("stats", {}) | hosted.describe()
 
     def _note(
         self, peer: Peer, user: str, verb: str, hosted: HostedPipeline, new: Any = None
