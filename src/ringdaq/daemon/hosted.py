@@ -149,7 +149,7 @@ class HostedPipeline:
     def detach(self, send: Send) -> None:
         """Its process is gone: nobody will answer."""
         with self._lock:
-            if self._send is not send:
+            if self._send != send:
                 return
             self._send = None
             asked, self._asked = list(self._asked.values()), {}
