@@ -34,8 +34,9 @@ def progress(figures: Figures) -> str:
     packets = sum(one["packets"] for one in figures["branches"].values())
     latencies = [one["latency"]["p99_nanos"] for one in figures["branches"].values()]
     slowest = f", p99 {micros(max(latencies))}" if latencies else ""
-    secs = figures["uptime_secs"]
-    return f"{secs:.0f} s: {packets} packets{slowest}, {figures['lost']} lost"
+    secs, samples = figures["uptime_secs"], figures["lost_samples"]
+    missing = f", {samples} samples missing" if samples else ""
+    return f"{secs:.0f} s: {packets} packets{slowest}, {figures['lost']} lost{missing}"
 
 
 def errors(figures: Figures) -> list[str]:

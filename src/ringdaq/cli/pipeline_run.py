@@ -158,7 +158,8 @@ def _is_whole(found: dict[str, Any]) -> bool:
     recording = found.get("recording") or {"state": "sealed", "streams": {}}
     gaps = sum(one["gap_rows"] for one in recording["streams"].values())
     failed = found["state"] == "failed" or bool(found["error"])
-    return not (found["lost"] or failed or gaps or recording["state"] != "sealed")
+    lost = found["lost"] or found["lost_samples"] or gaps
+    return not (lost or failed or recording["state"] != "sealed")
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

@@ -107,7 +107,9 @@ class SourceThread:
     def figures(self) -> dict[str, Any]:
         """What it has handed in."""
         feed = self._feed
+        counted: dict[str, int] = getattr(self._source, "statistics", dict)()
         return {
+            **counted,
             "state": "running" if self.alive else "failed" if self.error else "ended",
             "blocks": feed.blocks,
             "samples": feed.samples,

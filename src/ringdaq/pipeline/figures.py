@@ -50,6 +50,13 @@ def figures_of(pipeline: core.Pipeline) -> dict[str, Any]:
     }
 
 
+def lost_samples(figures: Mapping[str, Any]) -> int:
+    """Samples that did not reach the pipeline, as far as sources and rings know."""
+    sources, branches = figures["sources"].values(), figures["branches"].values()
+    lost = sum(int(one.get("lost_samples", 0)) for one in sources)
+    return lost + sum(int(one["lost_rows"]) for one in branches)
+
+
 def lost_packets(figures: Mapping[str, Any]) -> int:
     """Packets and records that came in, or should have, and led to no result."""
     return sum(

@@ -13,7 +13,7 @@ from ringdaq.errors import ConfigError, PipelineError
 from ringdaq.pipeline.build import Built, BuiltSink
 from ringdaq.pipeline.changes import Change, changes
 from ringdaq.pipeline.feeding import SourceThread
-from ringdaq.pipeline.figures import figures_of, lost_packets
+from ringdaq.pipeline.figures import figures_of, lost_packets, lost_samples
 from ringdaq.pipeline.graph import CheckedGraph
 from ringdaq.pipeline.tapping import ControlPlane, SinkThread
 from ringdaq.streams.failures import CORE_ERRORS
@@ -147,14 +147,14 @@ class RunningPipeline:
         return ""
 
     def statistics(self) -> dict[str, Any]:
-        """All counters by name, and how many packets are `lost`."""
+        """All counters by name, and how many packets are `lost`, and `lost_samples` before them."""
         found = figures_of(self._core) if self._started else figures_of_nothing()
         found |= {
             "uptime_secs": time.monotonic() - self._began,
             "sources": {source.name: source.figures() for source in self._sources},
             "sinks": {sink.name: sink.figures() for sink in self._sinks},
         }
-        return found | {"lost": lost_packets(found)}
+        return found | {"lost": lost_packets(found), "lost_samples": lost_samples(found)}
 
     def latency(self) -> dict[str, dict[str, Any]]:
         """From a packet's coming in to its end, by branch: p50, p99, longest in ns, histogram."""
