@@ -19,7 +19,7 @@ from ringdaq.cli.root import root
 
 HOW_TO = [
     ROOT / f"docs/how-to/{page}.md"
-    for page in ("try-a-script-out", "build-a-pipeline", "run-a-pipeline", "write-a-stage")
+    for page in ("try-a-script-out", "build-a-pipeline", "write-a-stage")
 ]
 EXECUTED = [ROOT / "README.md", *HOW_TO, *sorted((ROOT / "docs/tutorials").glob("*.md"))]
 WITH_PYTHON = [p for p in pages() if any(b.language == "python" and not b.file for b in blocks(p))]
