@@ -95,6 +95,7 @@ KINDS: Mapping[str, StageKind] = MappingProxyType(
         "simulated_eeg": _source("simulated_eeg:SimulatedEegSource", "rhythms, hum and noise"),
         "edf_replay": _source("edf_replay:EdfReplaySource", "an EDF or BDF file, played", "edf"),
         "ads1299": _source("ads1299:Ads1299Source", "a converter on SPI, real or simulated"),
+        "brainflow": _source("brainflow_board:BrainFlowBoard", "a board of BrainFlow", "brainflow"),
         "lsl_source": _source("lsl_inlet:LslInlet", "an LSL stream", "lsl"),
         # Transforms.
         "to_voltage": _transform("voltage:ToVoltage", "counts of a converter to volts"),

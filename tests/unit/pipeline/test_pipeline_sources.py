@@ -160,7 +160,7 @@ def test_an_ads1299_is_real_or_made_up() -> None:
 
 def test_all_types_of_sources_and_sinks_are_to_be_had() -> None:
     names = {
-        "source": ["simulated_eeg", "edf_replay", "lsl_source", "ads1299"],
+        "source": ["simulated_eeg", "edf_replay", "lsl_source", "ads1299", "brainflow"],
         "sink": ["lsl_sink", "csv_sink", "edf_sink", "websocket_sink"],
     }
     for role, types in names.items():

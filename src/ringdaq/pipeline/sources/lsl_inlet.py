@@ -19,6 +19,7 @@ from ringdaq.model import Channel
 from ringdaq.pipeline.lsl import lsl_library, unit_of
 from ringdaq.pipeline.parts import Feed, PacketFormat, Site
 from ringdaq.pipeline.sources.counts import Conversion, conversion
+from ringdaq.pipeline.sources.gathering import Gatherer
 from ringdaq.pipeline.sources.time_line import TimeLine
 
 DTYPES = ("int8", "int16", "int32", "float32", "float64")
@@ -67,7 +68,7 @@ class LslInlet:
         self._options = options
         self._inlet: Any = None
         self._conversion: Conversion | None = None
-        self._gathered = _Gatherer(1)
+        self._gathered = Gatherer(1)
         self._silent_secs = 0.0
         self._correct_at, self._corrected = 0.0, 0.0
         self.line = TimeLine(Fraction(1), 0)
@@ -90,7 +91,7 @@ class LslInlet:
         self._conversion = conversion(_channels(info, self._options.unit))
         self.line = TimeLine(rate, int(self._options.tolerance_secs * NANOS_PER_SEC))
         rows = self._options.samples or max(1, round(rate / 100))
-        self._gathered = _Gatherer(rows)
+        self._gathered = Gatherer(rows)
         self._correction()
         return PacketFormat(
             kind=self._conversion.kind,
@@ -149,33 +150,6 @@ class LslInlet:
         nanos = np.rint(own).astype(np.int64) + boot_anchor()
         for first, end, origin, at in self.line.place_all(nanos):
             feed.write(converted[first:end], origin, at)
-
-
-class _Gatherer:
-    """Collects samples until a packet is full."""
-
-    def __init__(self, samples: int) -> None:
-        self._samples = samples
-        self._blocks: list[npt.NDArray[Any]] = []
-        self._stamps: list[npt.NDArray[np.float64]] = []
-        self.rows = 0
-
-    @property
-    def missing(self) -> int:
-        return self._samples - self.rows
-
-    def add(self, block: npt.NDArray[Any], stamps: npt.NDArray[np.float64]) -> bool:
-        """Keep some rows; returns whether there are enough."""
-        # The library gives views of a buffer that it uses again.
-        self._blocks.append(block.copy())
-        self._stamps.append(stamps.copy())
-        self.rows += len(stamps)
-        return self.rows >= self._samples
-
-    def take(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-        block, stamps = np.concatenate(self._blocks), np.concatenate(self._stamps)
-        self._blocks, self._stamps, self.rows = [], [], 0
-        return block, stamps
 
 
 def _resolve(lsl: Any, options: LslInlet.Options) -> Any:
