@@ -14,6 +14,7 @@ from ringdaq.cli.output import data, data_json, plain, say, table
 
 if TYPE_CHECKING:
     from ringdaq.cli.rig_rings import PlannedStream
+    from ringdaq.config import Rig
 
 RIG_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -34,7 +35,7 @@ def config() -> None:
 @click.option("--rings", is_flag=True, help="Say how much memory its rings want, too.")
 @as_json
 def check(rig: Path, rings: bool, as_json: bool) -> None:
-    """Say whether a rig file is right; nothing is connected.
+    """Say whether a rig file and its pipelines are right; nothing is connected.
 
     The rings are those of simulated instruments: others would have to be connected to know them.
     """
@@ -44,6 +45,8 @@ def check(rig: Path, rings: bool, as_json: bool) -> None:
 
     loaded = load_rig(rig)
     check_rig(loaded)
+    if loaded.pipelines:
+        check_pipelines(loaded)
     planned, place = rings_of(loaded), place_of(loaded)
     if as_json:
         data_json(
@@ -66,6 +69,14 @@ def check(rig: Path, rings: bool, as_json: bool) -> None:
         data(f"all rings: {mib(planned.file_bytes)}; {free} are free{allowed}: {place}")
     for name in planned.not_counted:
         say(f"not counted, as it must be connected to know its streams: {name}")
+
+
+def check_pipelines(rig: Rig) -> None:
+    """Refuse a rig whose pipelines cannot run, as far as can be said without its streams."""
+    from ringdaq.pipeline import check as check_graph
+
+    for name in rig.pipelines:
+        check_graph(rig.pipeline(name))
 
 
 def _ring(stream: PlannedStream) -> tuple[object, ...]:

@@ -301,7 +301,7 @@ def check_sink(sink: Any, given: PacketFormat) -> None:
 def told(form: PacketFormat | None) -> str:
     """A form for people: `voltage, 32 channels × 400 samples at 4000 Hz`."""
     if form is None:
-        return "not known until its source is connected"
+        return "not known until its source is there"
     rows = f"{len(form.rows)} rows" if form.rows else f"{form.samples} samples at {form.rate} Hz"
     often = f", {float(1 / form.period):.6g} packets/s"
     made_up = ", simulated" if form.simulated else ""

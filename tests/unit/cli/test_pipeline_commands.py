@@ -149,3 +149,28 @@ def test_nothing_is_overwritten(shell, tmp_path):
     done = shell("pipeline", "new-plugin", "a", "--directory", tmp_path)
     assert done.exit_code == 2
     assert "there is something already" in done.stderr
+
+
+def test_a_stream_that_is_not_there_yet_is_no_mistake(shell, tmp_path):
+    file = tmp_path / "later.toml"
+    file.write_text(
+        '[[stage]]\ntype = "ring_source"\nstream = "x"\n[[stage]]\ntype = "ring_sink"\n'
+    )
+    done = shell("pipeline", "check", file, "--rings", tmp_path)
+    assert done.exit_code == 0
+    assert "right as far as can be said without its sources" in done.stderr
+    assert "not known until its source is there" in done.stdout
+    assert shell("pipeline", "check", file, "--rings", tmp_path, "--connect").exit_code == 2
+
+
+def test_a_rig_is_checked_with_its_pipelines(shell, tmp_path):
+    rig = tmp_path / "rig.toml"
+    text = EXAMPLE.read_text().replace("high_hz = 45.0", "high_hz = 4500.0")
+    (tmp_path / "eeg.toml").write_text(text)
+    rig.write_text('[rig]\nname = "b"\n[pipeline.a]\nfile = "eeg.toml"\n')
+    done = shell("config", "check", rig)
+    assert done.exit_code == 2
+    assert "4500 Hz is not below half" in done.stderr
+    assert "eeg.toml" in done.stderr
+    (tmp_path / "eeg.toml").write_text(EXAMPLE.read_text())
+    assert shell("config", "check", rig).exit_code == 0

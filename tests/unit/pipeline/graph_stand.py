@@ -31,7 +31,7 @@ SINK = '[[stage]]\nname = "out"\ntype = "ring_sink"\nstream = "out"\n'
 def raw_stream(directory: Path) -> StreamWriter:
     """A stream of counts, a microvolt each."""
     names = ("Fz", "Cz", "Pz", "Oz")
-    channels = tuple(Channel(name, "int32", "uV", scale=SCALE) for name in names)
+    channels = tuple(Channel(name, "int32", "uV") for name in names)
     spec = StreamSpec("raw", "samples", channels, sample_rate=Fraction(RATE), simulated=True)
     return StreamWriter.create(directory, spec, capacity_bytes=1 << 22)
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from graph_stand import RATE, SINK, SOURCE, VOLTS, graph_of, raw_stream
 
+from ringdaq.config import parse_pipeline
 from ringdaq.config.pipeline import OWN_KEYS
 from ringdaq.errors import ConfigError
-from ringdaq.pipeline import CheckedGraph, build
+from ringdaq.model import Channel, StreamSpec
+from ringdaq.pipeline import CheckedGraph, build, check
 from ringdaq.pipeline.catalogue import KINDS
+from ringdaq.streams import StreamWriter
 
 CHAIN = SOURCE + VOLTS
 
@@ -157,7 +160,7 @@ HZ = f"not below half the rate of {RATE} Hz"
             "needs neighbours other than itself",
         ),
         ('type = "pass"; stage_type = "control_plane"', 11, "leave stage_type out"),
-        ('type = "to_voltage"', 9, "needs raw packets; found voltage ones"),
+        ('type = "to_voltage"; scale = 2.0', 9, "needs raw packets; found voltage ones"),
     ],
 )
 def test_parameters_are_refused_with_their_line(
@@ -186,14 +189,24 @@ def test_what_joins_must_have_one_form(rings: Path) -> None:
 
 
 def test_a_stream_that_is_not_there_is_told(rings: Path) -> None:
-    text = refusal(CHAIN.replace('"raw"', '"row"') + SINK, rings)
-    assert "line 1: stage 'in': there is no stream 'row'; did you mean 'raw'?" in text
+    config = parse_pipeline(CHAIN.replace('"raw"', '"row"') + SINK, rings / "graph.toml")
+    with pytest.raises(ConfigError) as caught:
+        check(config, rings=rings, connect=True)
+    said = "line 1: stage 'in': there is no stream 'row'; did you mean 'raw'?"
+    assert said in str(caught.value)
+
+
+def test_without_its_stream_a_graph_is_right_as_far_as_it_goes(rings: Path) -> None:
+    text = CHAIN.replace('"raw"', '"later"') + stage('type = "highpass"; cutoff_hz = 130') + SINK
+    graph = graph_of(text, rings)
+    assert not graph.complete
+    assert [graph.format_of(edge) for edge in graph.edges] == [None] * 3
+    with pytest.raises(ConfigError, match="check it with connect=True"):
+        build(graph)
+    assert "unknown key" in refusal(text + "hours = 3\n", rings)
 
 
 def test_a_preset_is_refused_with_its_own_line(rings: Path) -> None:
-    from ringdaq.config import parse_pipeline
-    from ringdaq.pipeline import check
-
     text = CHAIN + stage('type = "notch"') + SINK + "[preset.us.notch]\nfrequency_hz = 600\n"
     config = parse_pipeline(text, rings / "graph.toml")
     check(config, rings=rings)
@@ -274,3 +287,36 @@ def test_no_type_has_keys_of_every_stage() -> None:
         fields = kind.options().model_fields.items()
         keys = {field.alias or key for key, field in fields}
         assert keys & OWN_KEYS == set(), name
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "offset", "wanted"),
+    [("uV", 0.5, 0.0, 5e-7), ("V", 2.0, 0.0, 2.0), ("mV", 1.0, 0.0, 1e-3), ("uV", 1.0, 3.0, None),
+     ("", 1.0, 0.0, None), ("K", 0.1, 0.0, None)],
+)  # fmt: skip
+def test_a_stream_of_counts_says_its_volts(
+    unit: str, scale: float, offset: float, wanted: float | None, tmp_path: Path
+) -> None:
+    channel = Channel("a", "int32", unit, scale=scale, offset=offset)
+    spec = StreamSpec("raw", "samples", (channel,), sample_rate=Fraction(250))
+    with StreamWriter.create(tmp_path, spec, capacity_bytes=1 << 16):
+        if wanted is None:
+            said = "line 6: stage 'volts': the source does not say one scale in volts"
+            assert said in refusal(CHAIN + SINK, tmp_path)
+            return
+        planned = graph_of(CHAIN + SINK, tmp_path).stage("volts").planned
+    assert planned is not None
+    assert planned.stages[0].parameters["scale"] == pytest.approx(wanted)
+
+
+def test_floats_keep_their_unit(tmp_path: Path) -> None:
+    spec = StreamSpec("raw", "samples", (Channel("a", "float32", "uV"),), sample_rate=Fraction(250))
+    with StreamWriter.create(tmp_path, spec, capacity_bytes=1 << 16):
+        graph = graph_of(SOURCE + stage('type = "welch"') + SINK, tmp_path)
+    forms = [graph.format_of(edge) for edge in graph.edges]
+    assert [form and form.channels[0].unit for form in forms] == ["uV", "uV²/Hz"]
+
+
+def test_volts_pass_to_voltage_as_they_are(rings: Path) -> None:
+    graph = graph_of(CHAIN + VOLTS.replace("volts", "again") + SINK, rings)
+    assert graph.stage("again").output == graph.stage("volts").output

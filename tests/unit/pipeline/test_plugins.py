@@ -27,6 +27,7 @@ from graph_stand import (
 
 from ringdaq.errors import ConfigError
 from ringdaq.pipeline import EegDataView, build, plugins
+from ringdaq.pipeline.running import running as run_pipeline
 from ringdaq.streams import StreamWriter
 from ringdaq.testing.stage import run_stage
 
@@ -216,12 +217,49 @@ def test_an_installed_plugin_is_a_type_like_any_other(
         graph_of(SOURCE + VOLTS + stage.replace("gain", "gian") + SINK, tmp_path)
 
 
+CONTROL = STAGE + 'stage_type = "control_plane"\n'
+"""Seven lines."""
+
+
 def test_on_the_control_plane_it_sees_packets_and_ends_the_path(
     tmp_path: Path, raw: StreamWriter
 ) -> None:
-    text = SOURCE + VOLTS + STAGE + 'stage_type = "control_plane"\n'
-    built = build(graph_of(text, tmp_path))
+    built = build(graph_of(SOURCE + VOLTS + CONTROL, tmp_path))
     (sink,) = built.sinks
     assert (sink.name, sink.format.kind) == ("mine", "voltage")
     with pytest.raises(ConfigError, match="line 9: 'mine' is a sink; nothing can follow it"):
-        graph_of(text + SINK, tmp_path)
+        graph_of(SOURCE + VOLTS + CONTROL + SINK, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("on_error", "wanted"),
+    [
+        ("bypass", {"state": "running", "packets": 3, "errors": 1, "restarts": 0}),
+        ("stop", {"state": "failed", "packets": 1, "errors": 1, "restarts": 0}),
+    ],
+)
+def test_a_failure_on_the_control_plane_does_as_its_policy_says(
+    on_error: str, wanted: dict[str, Any], tmp_path: Path, raw: StreamWriter
+) -> None:
+    text = SOURCE + VOLTS + CONTROL + f'fail_at = 2\non_error = "{on_error}"\n'
+    with run_pipeline(build(graph_of(text, tmp_path))) as pipeline:
+        play(raw, counts(4))
+
+        def figures() -> dict[str, Any]:
+            found = pipeline.statistics()["sinks"]["mine"]
+            return {key: found[key] for key in wanted}
+
+        wait_until(lambda: figures() == wanted)
+        error = pipeline.statistics()["sinks"]["mine"]["error"]
+    assert "packet 1 is odd" in error
+
+
+def test_on_the_control_plane_a_restart_makes_it_anew(tmp_path: Path, raw: StreamWriter) -> None:
+    text = SOURCE + VOLTS + CONTROL + 'fail_at = 2\non_error = "restart"\n'
+    with run_pipeline(build(graph_of(text, tmp_path))) as pipeline:
+
+        def restarted_twice() -> bool:
+            play(raw, counts(1))
+            return pipeline.statistics()["sinks"]["mine"]["restarts"] >= 2
+
+        wait_until(restarted_twice)

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from ringdaq.config import Section, Size
 from ringdaq.model import Channel, StreamSpec, check_name
 from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
+from ringdaq.pipeline.volts import volts_per
 from ringdaq.streams import RingDirectory
 from ringdaq.streams.failures import CORE_ERRORS, stream_error
 from ringdaq.streams.layout import Layout
@@ -30,7 +31,7 @@ class RingSource:
         """Of a `ring_source`."""
 
         stream: StreamName
-        """The stream's name; its samples are int32 or float32."""
+        """The stream's name; its samples are int32 (raw packets) or float32, in their own unit."""
         samples: Annotated[int, Field(ge=1, le=1_000_000)] = 400
         """Of a packet, at most."""
         from_oldest: bool = False
@@ -40,6 +41,11 @@ class RingSource:
         self._options = options
         self._site = site
         self.from_oldest = options.from_oldest
+
+    @property
+    def connects(self) -> bool:
+        """Whether its form can be known only once the stream is there."""
+        return not RingDirectory(self._site.rings).generations(self._options.stream)
 
     @cached_property
     def path(self) -> Path:
@@ -60,13 +66,25 @@ class RingSource:
                 "stream",
             )
         assert spec.sample_rate is not None
-        kind: Any = "raw" if dtype == "int32" else "voltage"
+        raw = dtype == "int32"
         return PacketFormat(
-            kind, spec.channels, self._options.samples, spec.sample_rate, spec.simulated
+            "raw" if raw else "voltage",
+            tuple(map(_in_volts, spec.channels)) if raw else spec.channels,
+            self._options.samples,
+            spec.sample_rate,
+            spec.simulated,
         )
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _in_volts(channel: Channel) -> Channel:
+    """A channel of counts whose scale is in volts a count, where it is a voltage at all."""
+    volts = volts_per(channel.unit)
+    if volts is None:
+        return channel
+    return replace(channel, unit="V", scale=channel.scale * volts, offset=channel.offset * volts)
 
 
 class RingSink:

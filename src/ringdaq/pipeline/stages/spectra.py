@@ -64,8 +64,8 @@ class Rfft(Transform):
         rows = frequencies(length, given.rate)
         if self.output == "complex":
             rows = tuple(f"{row} {part}" for row in rows for part in ("re", "im"))
-        unit = {"power": "V²"}.get(self.output, "V")
-        output = spectrum(given, rows, unit, 1 / given.period)
+        power = "²" if self.output == "power" else ""
+        output = spectrum(given, rows, power, 1 / given.period)
         return Planned((CoreStage("rfft", parameters),), output)
 
 
@@ -101,14 +101,14 @@ class Averaged(Transform):
 
     @abstractmethod
     def _rows(self, given: PacketFormat, segment: int) -> tuple[tuple[str, ...], list[float], str]:
-        """What the rows are, the edges of bands if they are bands, and the unit."""
+        """What the rows are, the edges of bands if they are bands, and what becomes of the unit."""
 
 
 class Welch(Averaged):
     """Power densities by Welch's method, with Hann windows and each segment's mean taken away."""
 
     def _rows(self, given: PacketFormat, segment: int) -> tuple[tuple[str, ...], list[float], str]:
-        return frequencies(segment, given.rate), [], "V²/Hz"
+        return frequencies(segment, given.rate), [], "²/Hz"
 
 
 class BandPower(Averaged):
@@ -130,7 +130,7 @@ class BandPower(Averaged):
                     "bands",
                 )
         edges = [edge for band in self.bands.values() for edge in band]
-        return tuple(self.bands), edges, "V²"
+        return tuple(self.bands), edges, "²"
 
 
 def frequencies(length: int, rate: Fraction) -> tuple[str, ...]:
@@ -139,10 +139,10 @@ def frequencies(length: int, rate: Fraction) -> tuple[str, ...]:
 
 
 def spectrum(
-    given: PacketFormat, rows: tuple[str, ...], unit: str, packet_rate: Fraction
+    given: PacketFormat, rows: tuple[str, ...], power: str, packet_rate: Fraction
 ) -> PacketFormat:
-    """The form of packets whose rows are no moments."""
-    channels = tuple(Channel(c.name, "float32", unit) for c in given.channels)
+    """The form of packets whose rows are no moments; `power` goes behind the unit."""
+    channels = tuple(Channel(c.name, "float32", f"{c.unit}{power}") for c in given.channels)
     return replace(
         given,
         kind="fft",

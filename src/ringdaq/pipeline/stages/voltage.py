@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class ToVoltage(Transform):
-    """Volts = counts × scale; without any key, the source's own scale."""
+    """Volts = counts × scale; without any key, by the source's scale, and volts pass as they are."""
 
     scale: float | None = None
     """Volts a count."""
@@ -38,6 +38,8 @@ class ToVoltage(Transform):
 
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002
         """The core's `to_voltage`."""
+        if given.kind == "voltage" and not self.model_fields_set:
+            return Planned((CoreStage("pass", {}),), given)
         need_kind(given, ("raw",), "they are volts already" if given.kind != "fft" else "")
         scale = self._scale(given)
         channels = tuple(map(_in_volts, given.channels))
@@ -49,8 +51,8 @@ class ToVoltage(Transform):
             return self.scale
         if self.vref is not None:
             return self.vref / self.gain / float(1 << (self.bits - 1))
-        scales = {(channel.scale, channel.offset) for channel in given.channels}
-        if len(scales) > 1 or scales == {(1.0, 0.0)} or any(offset for _, offset in scales):
+        scales = {(channel.scale, channel.offset, channel.unit) for channel in given.channels}
+        if len(scales) > 1 or not scales <= {(scale, 0.0, "V") for scale, _, _ in scales}:
             raise RefusedError(
                 "the source does not say one scale in volts a count for all channels; "
                 "write scale, or vref and gain"
