@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class ToVoltage(Transform):
-    """Volts = counts × scale; without any key, by the source's scale, and volts pass as they are."""
+    """Volts = counts × scale; without any key, the source's scale, and volts pass as they are."""
 
     scale: float | None = None
     """Volts a count."""
