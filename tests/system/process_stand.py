@@ -49,7 +49,12 @@ class Runner:
         self.host = Host()
         self.started: list[ScriptProcess] = []
 
-    def start(
+    def start(self, source: str, **options: Any) -> ScriptProcess:
+        process = self.ready(source, **options)
+        process.start()
+        return process
+
+    def ready(
         self,
         source: str,
         *,
@@ -66,7 +71,6 @@ class Runner:
             modules=modules,
             host=self.host,
         )
-        process.start()
         self.started.append(process)
         return process
 

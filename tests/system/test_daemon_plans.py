@@ -131,6 +131,9 @@ def test_a_flight_records_while_it_moves(start_daemon):
         ("scan(stage, 0, 1, 5, detectors=stage)", "detectors must be a list"),
         ("scan(stage, 0, 1, 5, delay=-1)", "delay must be 0 s or more"),
         ("scan(stage, 0, 1, 5, delay=float('nan'))", "delay must be 0 s or more"),
+        ("scan(stage, 0, 1, 5, delay=float('inf'))", "delay must be 0 s or more"),
+        ("fly_scan(stage, 0, 1, period=float('inf'))", "period must be 0.001 s or more"),
+        ("fly_scan(stage, 0, 1, velocity=float('inf'))", "velocity must be a finite number"),
     ],
 )
 def test_a_wrong_scan_is_refused_before_anything_moves(daemon, call, words):

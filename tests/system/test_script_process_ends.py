@@ -238,3 +238,11 @@ def test_a_script_dies_with_its_daemon(source: str, hold_secs: float) -> None:
         parent.kill()
         parent.communicate()
     until(lambda: not alive(pid))
+
+
+def test_a_kill_before_the_process_is_there_counts(runner: Runner) -> None:
+    process = runner.ready("stage.position()\nsleep(1e6)")
+    process.kill()
+    process.start()
+    assert ended(process) == Outcome(RunState.STOPPED, None, 0)
+    assert runner.host.calls == []

@@ -208,14 +208,16 @@ class Api:
         return answer
 
     def _panic(self, peer: Peer, user: str = "") -> dict[str, Any]:
-        """Everything to its safe state first; then the runs."""
-        for run in self._runs.active():
-            run.announce_stop()
-        outcome = make_all_safe(h for h in self._hosts.values() if h.entry.instrument)
+        """Nobody commands any more; everything to its safe state; what waits for a disk is last."""
         who = user or peer.who
+        self._queue.hold(f"panic by {who}")
+        for run in self._runs.active():
+            run.disarm()
+        outcome = make_all_safe(h for h in self._hosts.values() if h.entry.instrument)
         self._audit.note(who, "panic", "all instruments", new=outcome)
         for run in self._runs.active():
             run.stop(force=True, user=who)
+        self._queue.keep()
         return {"instruments": outcome}
 
     # --- scripts and runs

@@ -19,6 +19,7 @@ from ringdaq.daemon.workers import Worker
 from ringdaq.errors import (
     InstrumentBusyError,
     InstrumentError,
+    InstrumentFaultError,
     MissingCapabilityError,
     NotConnectedError,
     RingdaqError,
@@ -29,6 +30,7 @@ from ringdaq.model import Channel, StreamSpec
 log = logging.getLogger(__name__)
 
 MOTION_SECS = 120.0
+_SHORTEST_SECS = 0.001
 # Verbs that only ask: they are carried out for everybody and are not worth an audit entry.
 ASKING = frozenset({
     "position", "read", "is_armed", "resolution", "settings", "wait_settled", "get_exposure",
@@ -303,8 +305,22 @@ class InstrumentHost:
 
     def rest(self, deadline_secs: float) -> None:
         """Return once it is at rest; raises `InstrumentTimeoutError` when it is not in time."""
-        if self.entry.instrument is not None and "Movable" in self.entry.capabilities:
-            self._movable.wait_settled(deadline_secs)
+        if self.entry.instrument is None or "Movable" not in self.entry.capabilities:
+            return
+        until = time.monotonic() + deadline_secs
+        while not self._rests(max(until - time.monotonic(), _SHORTEST_SECS)):
+            pass
+
+    def _rests(self, limit: float) -> bool:
+        """Wait for rest; `False` where somebody else has brought it to rest meanwhile."""
+        calmed = self._line.calmed_at
+        try:
+            self._movable.wait_settled(limit)
+        except InstrumentFaultError:
+            if self._line.calmed_at == calmed:
+                raise
+            return False
+        return True
 
     @property
     def _movable(self) -> Any:

@@ -38,7 +38,8 @@ class Line:
         self._link = link
         # Waiting for rest must not keep the link from its other instruments.
         self._motion = Worker(f"{entry.name}-motion") if "Movable" in entry.capabilities else link
-        self._calmed_at = -math.inf
+        self.calmed_at = -math.inf
+        """When it was brought to rest last, in monotonic seconds."""
 
     def asking(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """A call that changes nothing, to be made again and again."""
@@ -53,10 +54,10 @@ class Line:
         """
 
         def unless_calmed(asked: float, *args: Any) -> T:
-            if asked <= self._calmed_at:
+            if asked <= self.calmed_at:
                 raise self._unwanted(what)
             result = function(*args)
-            if asked <= self._calmed_at:
+            if asked <= self.calmed_at:
                 self._instrument.make_safe()
                 raise self._unwanted(what)
             return result
@@ -70,7 +71,7 @@ class Line:
 
     def calm(self) -> None:
         """Refuse what was asked before now and has not been carried out."""
-        self._calmed_at = time.monotonic()
+        self.calmed_at = time.monotonic()
 
     def close(self) -> None:
         """End the instrument's own thread."""

@@ -173,6 +173,15 @@ class RunQueue:
         self._audit.note(user, "queue.pause", "queue")
         return self.listed()
 
+    def hold(self, reason: str) -> None:
+        """Start nothing from now on, whatever holds up others here; `keep` writes it down."""
+        self._paused = reason
+
+    def keep(self) -> None:
+        """Write the queue down as it is now."""
+        with self._changed:
+            self._keep()
+
     def resume(self, user: str) -> dict[str, Any]:
         """Go on with the first entry."""
         self._audit.note(user, "queue.resume", "queue")
@@ -247,7 +256,11 @@ class RunQueue:
     def _begin(self, entry: Entry) -> Callable[[], str]:
         """Start the entry's run; returns what waits for its end and says what went wrong, if so."""
         run_id = self._runs.start(
-            entry["script_id"], entry["parameters"], entry["instruments"], entry["user"]
+            entry["script_id"],
+            entry["parameters"],
+            entry["instruments"],
+            entry["user"],
+            unless=lambda: self._paused,
         )
         run = self._runs.find(run_id)
         with self._changed:
@@ -279,5 +292,5 @@ class RunQueue:
                 if entry["repeat"] == 0:
                     self._entries.remove(entry)
             if stops:
-                self._paused = failure
+                self._paused = self._paused or failure
             self._keep()

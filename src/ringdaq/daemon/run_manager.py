@@ -79,8 +79,13 @@ class RunManager:
         parameters: Mapping[str, Any],
         instruments: list[str] | None,
         user: str,
+        *,
+        unless: Callable[[], str] = str,
     ) -> str:
-        """Start a run of a stored script; returns its id once its process runs."""
+        """Start a run of a stored script; returns its id once its process runs.
+
+        Raises `BusyError` where `unless` has a reason not to, just before anything happens.
+        """
         require_walls(self._rig.scripts.policy)
         stored = self._store.script(script)
         ready = self._preparer.prepare(stored, parameters, instruments)
@@ -99,7 +104,7 @@ class RunManager:
             entry=ready.entry,
             language=ready.language,
         )
-        self._admit(run)
+        self._admit(run, unless)
         self._audit.note(user, "run.start", run.run_id, new=stored["name"])
         try:
             run.start()
@@ -124,8 +129,10 @@ class RunManager:
         """What a run of the stored script would take, from the rig's twin; nothing real moves."""
         return self._dry_runs.run(self._store.script(script), parameters, instruments)
 
-    def _admit(self, run: Run) -> None:
+    def _admit(self, run: Run, unless: Callable[[], str]) -> None:
         with self._lock:
+            if reason := unless():
+                raise BusyError(f"the run is not started: {reason}")
             if self._closing:
                 raise BusyError("the daemon is stopping and starts no more runs")
             if len(self._active) >= MAX_ACTIVE_RUNS:

@@ -78,6 +78,7 @@ class Run:
         self._error: dict[str, object] | None = None
         self._created, self._started, self._ended = now_nanos(), 0, 0
         self._stop = threading.Event()
+        self._disarmed = False
         self._line = 0
         self._last_values: dict[str, Any] | None = None
         self.ended = threading.Event()
@@ -103,8 +104,9 @@ class Run:
     def call(self, instrument: str, verb: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out a verb of a granted instrument."""
         begun, error = now_nanos(), ""
+        arrived = self._armed_since()
         try:
-            return self.hosts[instrument].call(verb, args, kwargs, who=self.owner)
+            return self.hosts[instrument].call(verb, args, kwargs, who=self.owner, arrived=arrived)
         except Exception as caught:
             error = type(caught).__name__
             if isinstance(caught, InstrumentError) and self._stop.is_set():
@@ -120,6 +122,7 @@ class Run:
         """Carry a scan out in one go; raises before anything moves if it cannot be."""
         execution = Execution(
             shape(name, args, kwargs, self.hosts),
+            begun=self._armed_since(),
             control=control,
             publisher=self._publisher,
             emitted=self._emitted,
@@ -133,6 +136,17 @@ class Run:
             if self._stop.is_set():
                 raise ScriptStoppedError(f"the run was stopped: {error}") from error
             raise
+
+    def _armed_since(self) -> float:
+        """Now, in monotonic seconds; raises `ScriptStoppedError` where all was disarmed.
+
+        In this order: what was asked at that time is refused if the instruments were made safe
+        since, see `InstrumentHost.call`.
+        """
+        now = time.monotonic()
+        if self._disarmed:
+            raise ScriptStoppedError("the run was stopped")
+        return now
 
     def emit(self, values: dict[str, Any]) -> None:
         """Write a row into the run's own stream."""
@@ -272,6 +286,12 @@ class Run:
             self._process.request_stop()
         for host in self.hosts.values():
             host.stop()
+
+    def disarm(self) -> None:
+        """Let the script command nothing from now on, and kill it; waits for nothing."""
+        self._disarmed = True
+        self.announce_stop()
+        self._process.kill()
 
     def pause(self, *, user: str) -> None:
         """Hold the script at its next verb, or its scan at the next point."""

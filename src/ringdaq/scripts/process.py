@@ -170,7 +170,7 @@ class ScriptProcess:
         self._end(STOP_ASKED, None)
 
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, or as soon as it is there."""
         self._kill(ends.forced())
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
@@ -192,7 +192,10 @@ class ScriptProcess:
             self._spawn_error = error
             return
         else:
-            self._child = child
+            with self._lock:
+                self._child = child
+                if self._life.killed:
+                    child.kill()
             self._status.join(child.page)
         finally:
             self._started.set()
@@ -292,11 +295,12 @@ class ScriptProcess:
 
     def _kill(self, killing: Killing) -> None:
         with self._lock:
-            if self._life.gone or self._child is None:
+            if self._life.gone:
                 return
             self._killing, self._life.killed = self._killing or killing, True
-            self._child.kill()
-            self._child.wake()
+            if self._child is not None:
+                self._child.kill()
+                self._child.wake()
         self._let_go()
 
     # The serving thread.
@@ -351,7 +355,7 @@ class ScriptProcess:
             if self._throttle.wait():
                 self._host.output(*self._status.note(throttled(self._limits.verbs_per_sec)))
         with self._mutex:
-            if self._life.gone:
+            if self._life.gone or self._life.killed:
                 return
             refused = self._life.stop_asked and not closing
             self._calling = None if refused else message

@@ -9,7 +9,7 @@ from operator import call
 from typing import Any
 
 from ringdaq.daemon.emitted import EmittedStream
-from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.instruments import WANTED_SINCE, InstrumentHost
 from ringdaq.daemon.plans.plan import Control, Flight, Plan, Target
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.workers import Watch, inline
@@ -22,12 +22,17 @@ _LOOK_SECS = 0.1
 
 
 class Execution:
-    """One plan on its way; `run` is called once."""
+    """One plan on its way; `run` is called once.
+
+    `begun` is since when it is wanted, in monotonic seconds: an instrument that was stopped since
+    then is not commanded.
+    """
 
     def __init__(
         self,
         plan: Plan | Flight,
         *,
+        begun: float,
         control: Control,
         publisher: Publisher,
         emitted: EmittedStream,
@@ -36,7 +41,7 @@ class Execution:
         self._control = control
         self._publisher, self._emitted = publisher, emitted
         self._streams = tuple({s for host in plan.hosts for s in host.streams} | {emitted.name})
-        self._begun = time.monotonic()
+        self._begun = begun
         self._watch = Watch()
         self._done = threading.Event()
         self._error: BaseException | None = None
@@ -81,6 +86,7 @@ class Execution:
             self._done.set()
 
     def _carry_out(self) -> None:
+        WANTED_SINCE.set(self._begun)
         for detector in self._plan.detectors:
             if detector.verb == "trigger":
                 detector.host.perform("arm", [], {})
@@ -153,6 +159,7 @@ class Execution:
         try:
             self._cross(flight)
         finally:
+            WANTED_SINCE.set(time.monotonic())  # after a stop, too
             axis.perform("configure", [], {"velocity": before})
 
     def _cross(self, flight: Flight) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,7 +180,8 @@ class _Shapes:
         return [mover.check_target(p) for p in positions]
 
     def _seconds(self, value: Any, what: str, least: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not least <= value < math.inf:
             raise BadRequestError(f"{what} must be {least:g} s or more; found {value!r:.80}")
         return float(value)
 
