@@ -56,6 +56,8 @@ type = "ring_sink"
 - A sink takes packets and lets them pass: what stands behind it follows the stage before it.
 - `input = "NAME"` names another stage, `input = ["A", "B"]` several,
   whose packets must have one form.
+- A `zip` has two ways in, `first` and `second`, which `input = ["A", "B"]` fills in this order;
+  a connection names one as `to = "zip.second"`.
 - A `[[connection]]` makes a way too, or says how one that is there is to be:
   its queue, or a thread of its own.
 

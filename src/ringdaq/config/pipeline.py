@@ -26,14 +26,14 @@ Policy = Literal["block", "drop_oldest", "drop_newest", "fail"]
 
 
 class PoolConfig(Section):
-    """`[pool.NAME]`: the most that packets may take; `[pool.default]` is every stage's."""
+    """`[pool.NAME]`: the most that packets may take; `[pool.default]` bounds every stage's."""
 
     channels: Annotated[int, Field(ge=1, le=4096)] = 32
     """Of a packet, at most."""
     samples: Annotated[int, Field(ge=1, le=1_000_000)] = 400
     """Rows of a packet, at most."""
     packets: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    """Packets of a branch, at most; as many as its queues need are made at the start."""
+    """So many are made for the stages that name it; without a name, no branch may need more."""
 
 
 class StageConfig(Section):
@@ -52,7 +52,7 @@ class StageConfig(Section):
     on_error: OnError = "stop"
     """What a failure leads to: the path ends, the packet goes on as it is, or a new beginning."""
     pool: str | None = None
-    """Which `[pool.NAME]` bounds its packets; without it `[pool.default]`, where there is one."""
+    """The `[pool.NAME]` that its results come from; without it, a pool that fits its thread."""
     latency_secs: Annotated[float, Field(gt=0, le=3600)] | None = None
     """The longest it may take for a packet; the queue before it must hold what comes meanwhile."""
 
@@ -91,6 +91,8 @@ class ConnectionConfig(Section):
     """What happens when they are that many."""
     thread: bool = False
     """Whether what follows runs on a thread of its own."""
+    carries: Literal["all", "packets", "triggers"] = "all"
+    """What goes over it; triggers alone may come from packets of another form."""
 
 
 class PlacementConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import ringdaq_core as core
@@ -12,6 +13,9 @@ from ringdaq.pipeline.graph import CheckedGraph, CheckedStage
 from ringdaq.pipeline.parts import PacketFormat, Sink, Source
 from ringdaq.pipeline.stages.rings import RingSink, RingSource
 from ringdaq.streams.failures import CORE_ERRORS
+
+SECOND = "second"
+"""The way in that the core calls so."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,30 @@ class _Builder:
         """The core's stage that takes what leads to a stage."""
 
     def build(self) -> Built:
+        self._make_pools()
         for stage in self._graph.stages:
             {"source": self._source, "sink": self._sink}.get(
                 "sink" if stage.is_tap else stage.kind.role, self._transform
             )(stage)
         for edge in self._graph.edges:
             entry = self._entries.get(edge.target, edge.target)
-            self._pipeline.connect(edge.source, entry, edge.capacity, edge.policy, edge.thread)
+            carries = "second" if edge.port == SECOND else edge.carries
+            self._pipeline.connect(
+                edge.source, entry, edge.capacity, edge.policy, edge.thread, carries
+            )
         return Built(
             self._graph, self._pipeline, tuple(self._sources), tuple(self._sinks), self._rings
         )
+
+    def _make_pools(self) -> None:
+        """Make the pools that transforms name, as wide as what they make."""
+        for name, pool in self._graph.config.body.pools.items():
+            users = [s for s in self._graph.stages if s.config.pool == name and s.planned]
+            forms = [stage.output for stage in users if stage.output is not None]
+            if forms:
+                channels = max(len(form.channels) for form in forms)
+                samples = max(form.samples for form in forms)
+                self._pipeline.pool(name, channels, samples, pool.packets)
 
     def _source(self, stage: CheckedStage) -> None:
         form = stage.output
@@ -103,10 +121,18 @@ class _Builder:
         assert stage.planned is not None
         names = stage.core_names
         self._entries[stage.name] = names[0]
-        for index, (name, made) in enumerate(zip(names, stage.planned.stages, strict=True)):
-            self._pipeline.stage(name, made.kind, dict(made.parameters), stage.config.on_error)
-            if index:
-                self._pipeline.connect(names[index - 1], name)
+        for name, made in zip(names, stage.planned.stages, strict=True):
+            last = name == stage.name
+            self._pipeline.stage(
+                name,
+                made.kind,
+                dict(made.parameters),
+                stage.config.on_error,
+                stage.config.pool if last else None,
+                (stage.config.latency_secs or 0.0) if last else 0.0,
+            )
+        for before, name in pairwise(names):
+            self._pipeline.connect(before, name)
 
     def _sink(self, stage: CheckedStage) -> None:
         assert stage.given is not None

@@ -113,6 +113,13 @@ KINDS: Mapping[str, StageKind] = MappingProxyType(
         "welch": _transform("spectra:Welch", "power densities by Welch's method"),
         "band_power": _transform("spectra:BandPower", "the power in bands"),
         "threshold": _transform("threshold:Threshold", "triggers where a channel crosses a level"),
+        "epoch": _transform("epoch:Epoch", "the samples around each trigger"),
+        "zip": StageKind(
+            "transform",
+            f"{STAGES}.zip:Zip",
+            "two sources side by side, their clocks aligned",
+            inputs=("first", "second"),
+        ),
         "pass": _transform("passing:Pass", "nothing"),
         "plugin": _transform("plugin:Plugin", "what your own Python says"),
         # Sinks.

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import ringdaq_core as core
+
 from ringdaq.config import ConnectionConfig, PipelineConfig, Problem, nearest
 from ringdaq.config.lines import Path as Location
 from ringdaq.pipeline.catalogue import StageKind
+from ringdaq.pipeline.parts import PacketFormat
 
 CAPACITY = 8
 """Packets that may wait on an edge, where the text does not say it."""
@@ -28,6 +31,8 @@ class Edge:
     policy: str = "block"
     thread: bool = False
     """What follows runs on a thread of its own."""
+    carries: str = "all"
+    """`all`, `packets` or `triggers`."""
     queued: bool = True
     """Whether packets wait on it; on the others they go on at once, on the same thread."""
     place: Location = ()
@@ -75,6 +80,7 @@ class Wiring:
             found = f"stage {target!r} has no way in called {port!r}"
             hint = nearest(port, kind.inputs) if kind.inputs else "it has one, without a name"
             self.problems.append(self._config.problem((*at, "to"), f"{found}; {hint}"))
+        port = port or (kind.inputs[0] if kind is not None and kind.inputs else "")
         return Edge(
             connection.from_,
             target,
@@ -82,6 +88,7 @@ class Wiring:
             connection.capacity or 0,
             connection.policy,
             connection.thread,
+            carries=connection.carries,
             place=at,
         )
 
@@ -155,6 +162,8 @@ def reached(start: Sequence[str], edges: Sequence[Edge], *, back: bool = False) 
         found |= more
 
 
-def least_capacity(latency_secs: float, period: Fraction) -> int:
-    """The packets that come while a stage takes its longest."""
-    return max(1, math.ceil(Fraction(latency_secs) / period))
+def least_capacity(latency_secs: float, form: PacketFormat) -> int:
+    """The packets that come while a stage takes its longest, as the core counts them too."""
+    rate = form.rate.numerator, form.rate.denominator
+    ours = math.ceil(Fraction(str(latency_secs)) / form.period)
+    return max(1, ours, core.needed_capacity(latency_secs, form.samples, rate))

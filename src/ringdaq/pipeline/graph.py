@@ -253,16 +253,34 @@ class _Checker:
     def _plan(self, stage: CheckedStage) -> None:
         """What comes to a stage, and what it makes of it."""
         try:
-            given = self._given(stage.name)
-            self.stages[stage.name] = self._planned(replace(stage, given=given))
+            self.stages[stage.name] = self._planned(self._with_forms(stage))
         except (RingdaqError, OSError) as error:
             key = getattr(error, "key", "")
             place = ("stage", stage.index, key) if key else ("stage", stage.index)
             self._refuse(place, f"stage {stage.name!r}: {error}")
 
-    def _given(self, name: str) -> PacketFormat | None:
-        """The form of what comes to a stage, which is one however many ways join."""
-        before = [edge.source for edge in self._edges if edge.target == name]
+    def _with_forms(self, stage: CheckedStage) -> CheckedStage:
+        """A stage that knows what comes to it."""
+        ports = stage.kind.inputs
+        if not ports:
+            return replace(stage, given=self._given(stage.name, ""))
+        there = [edge.port for edge in self._edges if edge.target == stage.name]
+        if len(there) > len(ports):
+            raise RefusedError(f"has {len(ports)} ways in; found {len(there)}", "input")
+        if set(ports) != set(there):
+            raise RefusedError(
+                f'needs {len(ports)} ways in, {" and ".join(ports)}; write input = ["A", "B"]'
+            )
+        first, second = (self._given(stage.name, port) for port in ports)
+        given = first if second is not None else None
+        return replace(stage, given=given, site=replace(stage.site, second=second))
+
+    def _given(self, name: str, port: str) -> PacketFormat | None:
+        """The form of what comes by a way in, which is one however many edges join."""
+        edges = [edge for edge in self._edges if (edge.target, edge.port) == (name, port)]
+        before = [edge.source for edge in edges if edge.carries != "triggers"]
+        if edges and not before:
+            raise RefusedError("is given triggers only, no packets")
         forms = [self.stages[source].output for source in before if source in self.stages]
         known = [form for form in forms if form is not None]
         if any(form != known[0] for form in known):

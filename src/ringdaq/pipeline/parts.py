@@ -55,6 +55,8 @@ class Site:
     """The directory of the rings that it reads and writes."""
     on_error: str = "stop"
     """What a failure leads to: `stop`, `bypass` or `restart`."""
+    second: PacketFormat | None = None
+    """The form of what comes by a stage's second way in, where it has one."""
 
     def resolve(self, path: str | Path) -> Path:
         """A path written in the text, `~` expanded."""

@@ -27,7 +27,8 @@ def check_room(
     room.give_capacities()
     room.check_policies()
     for stage in stages:
-        room.check_pool(stage)
+        room.check_bound(stage)
+    room.check_pools()
     return room.edges
 
 
@@ -57,7 +58,8 @@ class _Room:
         source = self._stages.get(edge.source)
         if source is not None and source.is_feed:
             return False
-        return native and not edge.thread and len(self._before(edge.target)) == 1
+        plain = not edge.thread and edge.carries == "all"
+        return native and plain and len(self._before(edge.target)) == 1
 
     def flows_on(self, edge: Edge) -> bool:
         """Whether what follows runs on the same thread, without a queue between."""
@@ -67,6 +69,7 @@ class _Room:
         others = [e for e in self._after(edge.source) if not self._is_inline(e)]
         return (
             not edge.thread
+            and edge.carries == "all"
             and len(others) == 1
             and len(self._before(edge.target)) == 1
             and target.kind.role == "transform"
@@ -83,7 +86,7 @@ class _Room:
         source = self._stages.get(edge.source)
         form = source.output if source is not None else None
         latency, slow = max(self._latencies(edge.target), default=(0.0, ""))
-        least = least_capacity(latency, form.period) if form is not None else 1
+        least = least_capacity(latency, form) if form is not None else 1
         queued = not (self.flows_on(edge) or self._is_inline(edge))
         if 0 < edge.capacity < least and queued:
             assert form is not None
@@ -120,30 +123,39 @@ class _Room:
 
     # --- pools
 
-    def check_pool(self, stage: CheckedStage) -> None:
-        """Refuse what a stage's pool cannot hold."""
-        name = stage.config.pool or "default"
-        pool = self._config.body.pools.get(name)
-        if pool is None or stage.output is None:
-            return
-        found = self._too_large(stage, pool)
-        place = ("pool", name)
-        for key, wanted in found.items():
-            limit = getattr(pool, key)
-            self._problems.append(
-                self._config.problem(
-                    (*place, key),
-                    f"pool {name!r} holds {limit} {key}; stage {stage.name!r} needs {wanted}",
-                )
-            )
+    def check_bound(self, stage: CheckedStage) -> None:
+        """Refuse a stage without a pool of its own that needs more than `[pool.default]` has."""
+        bound = self._config.body.pools.get("default")
+        if bound is not None and stage.config.pool is None and stage.output is not None:
+            self._check_pool("default", bound, [stage])
 
-    def _too_large(self, stage: CheckedStage, pool: PoolConfig) -> dict[str, int]:
+    def check_pools(self) -> None:
+        """Refuse pools that cannot hold what the stages that name them need together."""
+        for name, pool in self._config.body.pools.items():
+            users = [stage for stage in self._stages.values() if stage.config.pool == name]
+            self._check_pool(name, pool, [stage for stage in users if stage.output is not None])
+
+    def _check_pool(self, name: str, pool: PoolConfig, users: Sequence[CheckedStage]) -> None:
+        needs = [self._needs(stage) for stage in users]
+        packets = sum(need["packets"] for need in needs)
+        for stage, need in zip(users, needs, strict=True):
+            for key, wanted in (need | {"packets": packets}).items():
+                if wanted > getattr(pool, key):
+                    self._refuse_pool(name, key, getattr(pool, key), stage.name, wanted)
+
+    def _refuse_pool(self, name: str, key: str, found: int, stage: str, wanted: int) -> None:
+        text = f"pool {name!r} holds {found} {key}; stage {stage!r} needs {wanted}"
+        self._problems.append(self._config.problem(("pool", name, key), text))
+
+    def _needs(self, stage: CheckedStage) -> dict[str, int]:
         assert stage.output is not None
-        wanted = {"channels": len(stage.output.channels), "samples": stage.output.samples}
         leaving = [e for e in self._after(stage.name) if not self._is_inline(e)]
-        if any(not self.flows_on(edge) for edge in leaving):
-            wanted["packets"] = SPARE_PACKETS + self._room_after(stage.name)
-        return {key: value for key, value in wanted.items() if value > getattr(pool, key)}
+        waits = any(not self.flows_on(edge) for edge in leaving)
+        return {
+            "channels": len(stage.output.channels),
+            "samples": stage.output.samples,
+            "packets": SPARE_PACKETS + self._room_after(stage.name) if waits else 0,
+        }
 
     def _room_after(self, name: str) -> int:
         behind = reached([name], self.edges)
