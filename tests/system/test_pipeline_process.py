@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pipeline_stand import EEG, FILTER, Pipelines, until
 
+import ringdaq
 from ringdaq.errors import PipelineBusyError, PipelineStoppedError
 from ringdaq.recorder import describe_file
 from ringdaq.recorder.readback import RecordedFile
@@ -73,8 +75,8 @@ policy = "drop_newest"
 
 @pytest.fixture
 def start(start_daemon):
-    def start(more: str) -> Pipelines:
-        return Pipelines(start_daemon(more=more))
+    def start(more: str, **changes) -> Pipelines:
+        return Pipelines(start_daemon(more=more, **changes))
 
     return start
 
@@ -264,3 +266,19 @@ def test_a_sink_that_fails_ends_alone(start, tmp_path):
     assert (sink["state"], sink["packets"], sink["errors"]) == ("failed", 4, 1)
     assert sink["dropped"] == stats["lost"] > 1
     assert (stats["state"], stats["restarts"]) == ("running", 0)
+
+
+def test_the_network_gets_its_stream_before_and_after_a_kill(start):
+    pipelines = start(RIG, gateway=True)
+    pipelines.await_rows("clean", 1)
+    card = pipelines.daemon.card
+    token = Path(card["token_file"]).read_text().strip()
+    with ringdaq.connect(card["grpc_address"], token) as client:
+        (info,) = [one for one in client.streams() if one.name == "clean"]
+        assert info.simulated
+        with client.batches("clean") as batches:
+            first = next(batches)
+            pid = pipelines.kill("clean")
+            after = next(b for b in batches if b.generation != first.generation)
+    assert after.generation != first.generation
+    assert pipelines.await_state("clean", "running", but_pid=pid)["restarts"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +18,7 @@ from ringdaq.cli.pipeline_ask import parse_values, values_option
 from ringdaq.cli.pipeline_figures import progress, show
 from ringdaq.cli.private import PrivateDaemon
 from ringdaq.cli.record import await_sealed
+from ringdaq.errors import PipelineError
 
 if TYPE_CHECKING:
     from ringdaq.config import PipelineConfig
@@ -82,6 +84,8 @@ def run(
             found = _Session(control, config, quiet=as_json).run(wish, seconds, bool(directory))
         finally:
             control.close()
+    if "branches" not in found:
+        _give_up(found)
     _show(found, as_json)
     ctx.exit(OK if _is_whole(found) else FAILED)
 
@@ -138,14 +142,21 @@ class _Session:
         begun = shown_at = time.monotonic()
         with Interrupts() as interrupts:
             while (found := self._state())["state"] not in OVER:
+                if found["restarts"] or found["state"] == "restarting":
+                    died = {"error": found["error"] or "its process has died"}
+                    return self._ask("stop") | self._ask("stats") | died
                 now = time.monotonic()
                 if interrupts.count or (seconds is not None and now - begun >= seconds):
                     return self._ask("drain", timeout=90.0)
                 if now - shown_at >= SHOW_SECS and not self._quiet:
                     shown_at = now
-                    say(progress(self._ask("stats")))
+                    self._tell_progress()
                 time.sleep(POLL_SECS)
         return found | self._ask("stats")
+
+    def _tell_progress(self) -> None:
+        with contextlib.suppress(PipelineError):  # it has just died, which the next look tells
+            say(progress(self._ask("stats")))
 
 
 def _give_up(found: dict[str, Any]) -> NoReturn:
@@ -167,6 +178,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         data_json(found)
         return
     show(found)
+    if found["error"]:
+        say(f"error: {found['error']}")
     if recording := found.get("recording"):
         for name, counts in recording["streams"].items():
             say(f"{name}: {counts['durable_rows']} rows, {counts['gap_rows']} lost")

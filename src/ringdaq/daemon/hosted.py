@@ -154,7 +154,7 @@ class HostedPipeline:
             self._send = None
             asked, self._asked = list(self._asked.values()), {}
         if self.state not in ("stopped", *ENDINGS.values()):
-            self._enter("restarting", self.error)
+            self._enter("restarting", self.error or "its process has died")
         for box in asked:
             box.put({"error": to_wire(self._not_running())})
 

@@ -160,6 +160,7 @@ class PipelineDesk:
         return self._tell(peer, user, "pause", name)
 
     def _resume(self, peer: Peer, name: str, user: str = "") -> dict[str, Any]:
+        self._named(name).hold = False
         return self._tell(peer, user, "resume", name)
 
     def _drain(self, peer: Peer, name: str, user: str = "") -> dict[str, Any]:

@@ -21,11 +21,13 @@ from ringdaq.errors import (
     PipelineError,
     RingdaqError,
     ServiceError,
+    StreamError,
     to_wire,
 )
 from ringdaq.pipeline.build import Built, build
 from ringdaq.pipeline.graph import CheckedGraph, check
 from ringdaq.pipeline.running import RunningPipeline
+from ringdaq.pipeline.stages.rings import RingSink
 from ringdaq.streams import RingDirectory, StreamReader
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ CALL_SECS = 10.0
 DRAIN_SECS = 60.0
 STOP_SECS = 5.0
 SOURCE_SECS = 0.25
+KEPT_RINGS = 2
 ENDED, FAILED, AGAIN = 0, 1, 75
 
 
@@ -95,7 +98,10 @@ class PipelineProcess:
         self._await_sources(config, rings)
         graph = check(config, rings=rings, connect=True)
         try:
-            check_names(graph, order["taken"])
+            streams = streams_written(graph)
+            check_names(config, streams, order["taken"])
+            for stream in streams:
+                make_room(RingDirectory(rings), stream)
             return build(graph)
         except BaseException:
             graph.close()
@@ -243,15 +249,41 @@ def is_over(rings: Path, stream: str) -> bool:
     return bool(paths) and paths[-1] in directory.dead(stream)
 
 
-def check_names(graph: CheckedGraph, taken: list[str]) -> None:
+def streams_written(graph: CheckedGraph) -> list[str]:
+    """The streams that a pipeline's ring sinks make."""
+    parts = [stage.part for stage in graph.stages if stage.kind.role == "sink"]
+    return [part.stream for part in parts if isinstance(part, RingSink)]
+
+
+def check_names(config: PipelineConfig, streams: list[str], taken: list[str]) -> None:
     """Refuse results that would pass for somebody else's stream."""
-    for stage in graph.stages:
-        name = getattr(stage.part, "stream", None)
-        if stage.kind.role == "sink" and name in taken:
+    for stream in streams:
+        if stream in taken or streams.count(stream) > 1:
             raise ConfigError(
-                f"stage {stage.name!r}: the stream {name!r} is written by somebody else already; "
-                f"give this one another name: {graph.config.path}"
+                f"the stream {stream!r} is written by somebody else already; "
+                f"give this one another name: {config.path}"
             )
+
+
+def make_room(directory: RingDirectory, stream: str) -> None:
+    """Remove what earlier runs left of a stream, but its newest rings with anything in them.
+
+    A pipeline that dies again and again would fill the memory otherwise.
+    """
+    dead = directory.dead(stream)
+    kept = [path for path in dead if has_records(path)][-KEPT_RINGS:]
+    for path in dead:
+        if path not in kept:
+            directory.remove(path)
+
+
+def has_records(path: Path) -> bool:
+    """Whether a ring holds anything that can be read."""
+    try:
+        with StreamReader.open(path) as reader:
+            return reader.statistics().records > 0
+    except StreamError:
+        return False
 
 
 def rings_of(built: Built) -> list[dict[str, str]]:
