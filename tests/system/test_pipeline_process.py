@@ -275,7 +275,7 @@ def test_the_network_gets_its_stream_before_and_after_a_kill(start):
     token = Path(card["token_file"]).read_text().strip()
     with ringdaq.connect(card["grpc_address"], token) as client:
         (info,) = [one for one in client.streams() if one.name == "clean"]
-        assert info.simulated
+        assert info.spec.simulated
         with client.batches("clean") as batches:
             first = next(batches)
             pid = pipelines.kill("clean")
