@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import pickle
 import sys
 import textwrap
 from collections.abc import Callable
@@ -49,9 +50,19 @@ def compile_stage(
     file = cached_file(function, f"{text}\n# fastmath {fastmath}, numba {numba.__version__}\n")
     stage = _loaded(file, text, {"carray": numba.carray, "work": work})
     try:
-        return numba.cfunc(signature, cache=file is not None)(stage)
+        return _compiled(numba, signature, stage, cache=file is not None)
     except numba.core.errors.NumbaError as error:
         raise RefusedError(f"{function.__name__!r} cannot be compiled: {error}") from error
+
+
+def _compiled(numba: Any, signature: Any, stage: Any, *, cache: bool) -> Any:
+    try:
+        return numba.cfunc(signature, cache=cache)(stage)
+    except (ImportError, OSError, RuntimeError, pickle.PickleError, EOFError):
+        if not cache:
+            raise
+        # What is kept is damaged, or was made where other modules could be imported.
+        return numba.cfunc(signature)(stage)
 
 
 def _loaded(file: Path | None, text: str, names: dict[str, Any]) -> Any:

@@ -49,6 +49,8 @@ def _meaning(function: Any, seen: set[int]) -> Iterator[bytes]:
     seen.add(id(function))
     if not isinstance(function, FunctionType):
         raise _UnknownError
+    # Numba looks for the module by its name when it takes the function from its cache.
+    yield function.__module__.encode()
     yield marshal.dumps(function.__code__)
     used = inspect.getclosurevars(function)
     for name, value in sorted({**used.globals, **used.nonlocals}.items()):

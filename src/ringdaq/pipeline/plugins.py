@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
+import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -69,10 +71,12 @@ def load_file(path: Path, wanted: str | None) -> Any:
     """The stage of a file: the one that is named, or the only one there."""
     if not path.is_file():
         raise RefusedError(f"there is no file {path.name!r}: {path}", "file")
-    spec = importlib.util.spec_from_file_location(f"ringdaq_plugin_{path.stem}", path)
+    name = f"ringdaq_plugin_{path.stem}_{zlib.crc32(bytes(path)):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise RefusedError(f"a plugin's file ends in .py; found {path.name!r}", "file")
-    module = importlib.util.module_from_spec(spec)
+    # Known by its name from now on, as pickle, dataclasses and Numba want it.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     loader = spec.loader
     _imported(lambda: loader.exec_module(module), "file", path.name)
     if wanted is not None:

@@ -99,3 +99,11 @@ def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place, file in enumerate(files):
         assert file is not None
         assert file.exists() == (place >= 2)
+
+
+def test_what_is_damaged_is_compiled_anew(tmp_path: Path) -> None:
+    text = TEXT.format(more="")
+    assert run(text, tmp_path) == [4.0, 0]
+    for file in (tmp_path / "cache/ringdaq/native/__pycache__").glob("*.nbc"):
+        file.write_bytes(b"no pickle")
+    assert run(text, tmp_path) == [4.0, 0]
