@@ -4,7 +4,8 @@ import os
 
 MINUTES = float(os.environ.get("RINGDAQ_SOAK_MINUTES", "1"))
 SHARES = {
-    "time travel": 0.17,
+    "time travel": 0.15,
+    "pipeline kills": 0.02,
     "writer kills": 0.15,
     "mutations": 0.08,
     "reader kills": 0.01,

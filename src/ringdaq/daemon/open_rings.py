@@ -53,7 +53,8 @@ class ForeignRing:
 
     def wait_for_first(self, timeout: float) -> bool:
         """Wait for a record; returns whether the ring has, or had, one."""
-        return self.statistics().records > 0 or self._reader.wait(0, timeout)
+        self._reader.wait(0, timeout)
+        return self.statistics().records > 0
 
     def first_nanos(self) -> int | None:
         """The time of its first row, reckoned back from the oldest that is left."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-REST_SECS = 2.0
+REST_SECS = 0.3
 """A pipeline that has just begun needs the processor more than the next spare does."""
 END_SECS = 5.0
 

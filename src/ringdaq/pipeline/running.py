@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ringdaq.config import nearest
@@ -207,14 +206,3 @@ def figures_of_nothing() -> dict[str, Any]:
 
 def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
-
-
-@contextlib.contextmanager
-def running(built: Built, *, timeout: float = 10.0) -> Iterator[RunningPipeline]:
-    """Run a built pipeline for the length of a block, and stop it then."""
-    pipeline = RunningPipeline(built)
-    try:
-        pipeline.start()
-        yield pipeline
-    finally:
-        pipeline.stop(timeout)
