@@ -47,7 +47,7 @@ def main() -> int:
 
 def warm_up(types: list[str]) -> None:
     """Import what these types of stages need; what cannot be is told when a graph is checked."""
-    from ringdaq.pipeline import process  # noqa: F401
+    from ringdaq.pipeline import native_build, process  # noqa: F401
     from ringdaq.pipeline.catalogue import find_kind
 
     for name in types:
@@ -56,6 +56,8 @@ def warm_up(types: list[str]) -> None:
             kind.load()
             if kind.extra == "pipeline":
                 import scipy.signal  # noqa: F401
+            if kind.load().__name__ == "Plugin":
+                native_build.warm_up()
 
 
 def _run(socket: Path, name: str) -> int:

@@ -33,6 +33,15 @@ def numba_library(function: str) -> Any:
     return numba
 
 
+def warm_up() -> None:
+    """Load Numba and all that its first compilation loads, so that the next one is quick."""
+
+    def nothing(inp: Any) -> None:
+        """Leave a packet as it is."""
+
+    compile_stage(nothing, (), False)
+
+
 def compile_stage(
     function: Callable[..., None], state: tuple[int | str, ...], fastmath: bool
 ) -> Any:

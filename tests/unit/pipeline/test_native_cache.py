@@ -107,3 +107,23 @@ def test_what_is_damaged_is_compiled_anew(tmp_path: Path) -> None:
     for file in (tmp_path / "cache/ringdaq/native/__pycache__").glob("*.nbc"):
         file.write_bytes(b"no pickle")
     assert run(text, tmp_path) == [4.0, 0]
+
+
+def test_a_process_that_waits_for_a_plugin_has_numba_ready(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ringdaq.pipeline.__main__ import warm_up\n"
+        "warm_up(['notch', 'no such type'])\n"
+        "before = 'numba' in sys.modules\n"
+        "warm_up(['plugin'])\n"
+        "print(before, 'numba' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr
