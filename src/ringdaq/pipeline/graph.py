@@ -24,6 +24,7 @@ from ringdaq.pipeline.catalogue import StageKind, find_kind
 from ringdaq.pipeline.edges import Edge, Wiring, order_of, reached
 from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
 from ringdaq.pipeline.room import check_room
+from ringdaq.pipeline.stages.rings import RingSink, RingSource
 from ringdaq.pipeline.transform import Planned, Transform
 
 RINGS = Path("/dev/shm")
@@ -164,6 +165,7 @@ class _Checker:
             if name in self.stages:
                 self._plan(self.stages[name])
         stages = tuple(self.stages[name] for name in order if name in self.stages)
+        self._check_streams()
         edges = check_room(self._config, stages, self._edges, self.problems)
         raise_problems(self.problems, self._config.path, WHAT)
         return CheckedGraph(self._config, stages, tuple(edges))
@@ -240,6 +242,20 @@ class _Checker:
         elif not used:
             self._refuse(place, f"{name!r} leads to no sink; write one behind it, or leave it out")
 
+    def _check_streams(self) -> None:
+        """A stream has one writer, and nothing reads what it writes itself."""
+        writers: dict[str, str] = {}
+        readers = {s.part.stream: s.name for s in self.stages.values() if _is(s, RingSource)}
+        for stage in self.stages.values():
+            if not _is(stage, RingSink):
+                continue
+            stream, place = stage.part.stream, ("stage", stage.index, "stream")
+            if stream in writers:
+                self._refuse(place, f"{writers[stream]!r} writes stream {stream!r} already")
+            if stream in readers:
+                self._refuse(place, f"{readers[stream]!r} reads stream {stream!r}; take another")
+            writers.setdefault(stream, stage.name)
+
     def _ends(self, name: str) -> bool:
         stage = self.stages.get(name)
         return self._kinds[name].role == "sink" or (stage is not None and stage.is_tap)
@@ -305,6 +321,10 @@ class _Checker:
             return replace(stage, part=stage.make_part())
         planned = stage.options.plan(stage.given, stage.site)
         return replace(stage, planned=planned, output=planned.output)
+
+
+def _is(stage: CheckedStage, part: type) -> bool:
+    return isinstance(stage.part, part)
 
 
 def check_sink(sink: Any, given: PacketFormat) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringdaq.config import nearest
+from ringdaq.config.pipeline import OWN_KEYS
 from ringdaq.pipeline.native import NativeStage
 from ringdaq.pipeline.parts import PacketFormat, RefusedError
 from ringdaq.pipeline.views import EegDataView, EegDataViewMut
@@ -21,6 +22,8 @@ from ringdaq.pipeline.views import EegDataView, EegDataViewMut
 if TYPE_CHECKING:
     import ringdaq_core as core
 
+TAKEN = OWN_KEYS | {"file", "class", "module", "plugin"}
+"""Keys of every plugin's stage, which no parameter may be called."""
 GROUP = "ringdaq.stages"
 """The group of entry points by which packages offer stages."""
 
@@ -139,8 +142,14 @@ def make_plugin(found: Any, values: Mapping[str, Any]) -> Plugin:
 
 
 def check_names(values: Mapping[str, Any], signature: inspect.Signature) -> None:
-    """Refuse parameters that a callable does not have, and those that it misses."""
+    """Refuse parameters that a callable does not have, those that it misses, and names that the
+    text has for something else.
+    """
     there = signature.parameters.values()
+    for name in TAKEN & signature.parameters.keys():
+        raise RefusedError(
+            f"its parameter {name!r} is a key of every such stage; let it have another name"
+        )
     if not any(p.kind is p.VAR_KEYWORD for p in there):
         for name in values:
             if name not in signature.parameters:

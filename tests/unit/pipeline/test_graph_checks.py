@@ -116,6 +116,16 @@ def test_all_problems_are_told_at_once(rings: Path) -> None:
     assert "line 14: stage 'x': no type of stage 'x'" in found
 
 
+def test_a_stream_has_one_writer(rings: Path) -> None:
+    two = SINK + SINK.replace('name = "out"', 'name = "again"')
+    assert "line 16: 'out' writes stream 'out' already" in refusal(CHAIN + two, rings)
+
+
+def test_a_pipeline_does_not_read_what_it_writes(rings: Path) -> None:
+    text = refusal(CHAIN + SINK.replace('stream = "out"', 'stream = "raw"'), rings)
+    assert "line 12: 'in' reads stream 'raw'; take another" in text
+
+
 # --- parameters
 
 HZ = f"not below half the rate of {RATE} Hz"

@@ -185,6 +185,10 @@ def test_what_cannot_be_found_is_told_with_its_line(
     ("text", "said"),
     [
         ("x = 1", "no class with process"),
+        (
+            FILE.replace("factor: float", "factor: float, pool: int = 1"),
+            "its parameter 'pool' is a key of every such stage",
+        ),
         ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
         ("class A:\n  def process(self, view): ...", "needs the text 'name'"),
         (FILE + FILE.replace("Gain", "Loss"), "write class, one of 'Gain', 'Loss'"),

@@ -40,7 +40,7 @@ class RingSource:
     def __init__(self, options: Options, site: Site) -> None:
         self._options = options
         self._site = site
-        self.from_oldest = options.from_oldest
+        self.stream, self.from_oldest = options.stream, options.from_oldest
 
     @property
     def connects(self) -> bool:
