@@ -12,8 +12,7 @@ import pytest
 from pages import ROOT
 
 from ringdaq.config import load_pipeline
-from ringdaq.pipeline import build, check
-from ringdaq.pipeline.running import RunningPipeline, running
+from ringdaq.pipeline import RunningPipeline, build, check
 from ringdaq.streams import StreamReader
 
 FOLDER = ROOT / "examples/pipelines"
@@ -68,7 +67,7 @@ def test_an_example_runs(name: str, folder: Path, tmp_path: Path, environment: N
     rings = tmp_path / "rings"
     graph = check(load_pipeline(folder / name), rings=rings, connect=True)
     built = build(graph)
-    with running(built) as pipeline:
+    with RunningPipeline(built) as pipeline:
         for path in built.rings.values():
             with StreamReader.open(path) as reader:
 

@@ -7,6 +7,7 @@ from ringdaq.pipeline.graph import CheckedGraph, CheckedStage, check
 from ringdaq.pipeline.native import NativeStage, native_stage
 from ringdaq.pipeline.parts import Feed, PacketFormat, RefusedError, Sink, Site, Source
 from ringdaq.pipeline.plugins import Plugin
+from ringdaq.pipeline.running import RunningPipeline
 from ringdaq.pipeline.views import EegDataView, EegDataViewMut
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PacketFormat",
     "Plugin",
     "RefusedError",
+    "RunningPipeline",
     "Sink",
     "Site",
     "Source",

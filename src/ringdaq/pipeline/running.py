@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Self
 
 from ringdaq.config import nearest
 from ringdaq.errors import ConfigError, PipelineError
@@ -22,8 +22,15 @@ HANG_SECS = 30.0
 """A branch that shows no sign of life for so long hangs; its stages' `latency_secs` come on top."""
 
 
+END_SECS = 10.0
+"""How long a `with` block waits for the pipeline's end."""
+
+
 class RunningPipeline:
-    """One run of a built pipeline; threads may share it."""
+    """One run of a built pipeline; threads may share it.
+
+    `with RunningPipeline(built) as pipeline:` runs it for the length of a block.
+    """
 
     def __init__(self, built: Built) -> None:
         self._built, self._core = built, built.pipeline
@@ -51,6 +58,17 @@ class RunningPipeline:
         )
 
     # --- its life
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop(END_SECS)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(END_SECS)
 
     def start(self) -> None:
         """Let it run: sinks first, then the core, then the sources."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ringdaq.config import parse_pipeline
+from ringdaq.errors import ConfigError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import Built, CheckedGraph, build, check
 from ringdaq.streams import RingDirectory, StreamReader, StreamWriter
@@ -28,6 +30,11 @@ SINK = '[[stage]]\nname = "out"\ntype = "ring_sink"\nstream = "out"\n'
 """Four lines."""
 
 
+def stage(text: str) -> str:
+    """A stage of `key = value; key = value`."""
+    return "[[stage]]\n" + text.replace("; ", "\n") + "\n"
+
+
 def raw_stream(directory: Path) -> StreamWriter:
     """A stream of counts, a microvolt each."""
     names = ("Fz", "Cz", "Pz", "Oz")
@@ -39,6 +46,13 @@ def raw_stream(directory: Path) -> StreamWriter:
 def graph_of(text: str, directory: Path) -> CheckedGraph:
     """A checked graph whose rings and files lie in a directory."""
     return check(parse_pipeline(text, directory / "graph.toml"), rings=directory)
+
+
+def refusal(text: str, directory: Path) -> str:
+    """What a graph is refused for."""
+    with pytest.raises(ConfigError) as caught:
+        graph_of(text, directory)
+    return str(caught.value)
 
 
 @contextmanager

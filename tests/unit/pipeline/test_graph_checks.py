@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from graph_stand import RATE, SINK, SOURCE, VOLTS, graph_of, raw_stream
+from graph_stand import RATE, SINK, SOURCE, VOLTS, graph_of, raw_stream, refusal, stage
 
 from ringdaq.config import parse_pipeline
 from ringdaq.config.pipeline import OWN_KEYS
@@ -24,16 +24,6 @@ CHAIN = SOURCE + VOLTS
 def rings(tmp_path: Path) -> Iterator[Path]:
     with raw_stream(tmp_path):
         yield tmp_path
-
-
-def refusal(text: str, rings: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        graph_of(text, rings)
-    return str(caught.value)
-
-
-def stage(text: str) -> str:
-    return "[[stage]]\n" + text.replace("; ", "\n") + "\n"
 
 
 def edges(graph: CheckedGraph) -> list[tuple[str, str]]:

@@ -21,11 +21,12 @@ from graph_stand import (
     play,
     raw_stream,
     read_stream,
+    refusal,
     running,
+    stage,
     wait_until,
 )
 
-from ringdaq.errors import ConfigError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import build
 from ringdaq.streams import StreamWriter
@@ -37,16 +38,6 @@ CHAIN = SOURCE + VOLTS
 def raw(tmp_path: Path) -> Iterator[StreamWriter]:
     with raw_stream(tmp_path) as writer:
         yield writer
-
-
-def stage(text: str) -> str:
-    return "[[stage]]\n" + text.replace("; ", "\n") + "\n"
-
-
-def refusal(text: str, rings: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        graph_of(text, rings)
-    return str(caught.value)
 
 
 # --- epochs

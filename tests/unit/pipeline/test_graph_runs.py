@@ -21,6 +21,7 @@ from graph_stand import (
     raw_stream,
     read_stream,
     running,
+    stage,
     wait_until,
 )
 from scipy import signal
@@ -51,10 +52,6 @@ def volts() -> np.ndarray:
 
 def filtered(sos: np.ndarray) -> np.ndarray:
     return signal.sosfilt(sos, volts(), axis=0)
-
-
-def stage(text: str) -> str:
-    return "[[stage]]\n" + text.replace("; ", "\n") + "\n"
 
 
 def butter(order: int, edges: object, kind: str) -> np.ndarray:
