@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2 as pb
 
 PROTO = Path(__file__).resolve().parent
 PAGE = PROTO.parent / "docs" / "reference" / "grpc.md"
-FILES = ("control", "queue", "instruments", "data", "catalogue", "types")
+FILES = ("control", "queue", "pipelines", "instruments", "data", "catalogue", "types")
 OPENING = (PROTO / "opening.md").read_text()
 LABELS = {
     pb.FieldDescriptorProto.TYPE_DOUBLE: "double",

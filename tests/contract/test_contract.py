@@ -8,20 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
+from ringdaq.client import calls, catalogue_calls, history_calls, pipeline_calls, queue_calls
 from ringdaq.model import RunState, StreamKind
 from ringdaq.v1 import (
     catalogue_pb2,
     control_pb2,
     data_pb2,
     instruments_pb2,
+    pipelines_pb2,
     queue_pb2,
     types_pb2,
 )
 
 ROOT = Path(__file__).parents[2]
 FILES = tuple(
-    file.DESCRIPTOR for file in (control_pb2, queue_pb2, instruments_pb2, data_pb2, catalogue_pb2)
+    file.DESCRIPTOR
+    for file in (
+        control_pb2,
+        queue_pb2,
+        pipelines_pb2,
+        instruments_pb2,
+        data_pb2,
+        catalogue_pb2,
+    )
 )
 # What the daemon's users were promised by name.
 PROMISED = {
@@ -83,6 +92,10 @@ def test_the_clients_know_every_method() -> None:
         queue_calls.add("s", None, None, 1, "stop", True), queue_calls.entries(),
         queue_calls.move("e", 0), queue_calls.remove("e"), queue_calls.pause(),
         queue_calls.edit("e", None, None, None, True), queue_calls.resume(),
+        pipeline_calls.listed(), pipeline_calls.start("p", "", "", None),
+        pipeline_calls.stop("p"), pipeline_calls.pause("p"), pipeline_calls.resume("p"),
+        pipeline_calls.drain("p"), pipeline_calls.set_parameters("p", {}),
+        pipeline_calls.statistics("p"),
         history_calls.history("s", None, None, None, None),
         catalogue_calls.find("", 1, list), catalogue_calls.get("r", list),
         catalogue_calls.annotate("r", None, [], [], {}, list), catalogue_calls.compare("r", "s"),

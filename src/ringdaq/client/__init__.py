@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ringdaq.client.pipeline_results import PipelineInfo, PipelineStatistics
 from ringdaq.client.queue_results import (
     DryRunReport,
     ExpectedRun,
@@ -49,6 +50,8 @@ __all__ = [
     "InstrumentInfo",
     "LogEntry",
     "MeasurementBatch",
+    "PipelineInfo",
+    "PipelineStatistics",
     "Points",
     "QueueEntry",
     "QueueState",

@@ -15,6 +15,7 @@ import numpy as np
 from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
+from ringdaq.client.pipelines_aio import AsyncPipelines
 from ringdaq.client.queue_aio import AsyncQueue
 from ringdaq.client.queue_results import DryRunReport
 from ringdaq.client.results import (
@@ -92,6 +93,7 @@ class AsyncClient:
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.aio.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
         self.queue = AsyncQueue(self._ask)
+        self.pipelines = AsyncPipelines(self._ask)
 
     async def _ask(self, call: Call[R]) -> R:
         method = self._channel.unary_unary(

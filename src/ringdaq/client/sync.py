@@ -13,6 +13,7 @@ import numpy as np
 from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
+from ringdaq.client.pipelines import Pipelines
 from ringdaq.client.queue import Queue
 from ringdaq.client.queue_results import DryRunReport
 from ringdaq.client.results import (
@@ -84,6 +85,7 @@ class Client:
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
         self.queue = Queue(self._ask)
+        self.pipelines = Pipelines(self._ask)
 
     def _ask(self, call: Call[R]) -> R:
         method = self._channel.unary_unary(

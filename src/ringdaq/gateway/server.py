@@ -18,6 +18,7 @@ from ringdaq.gateway.failures import ErrorInterceptor
 from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.instrument_service import InstrumentService
 from ringdaq.gateway.link import DaemonLink
+from ringdaq.gateway.pipeline_service import PipelineService
 from ringdaq.gateway.queue_service import QueueService
 from ringdaq.gateway.rings import RingHub
 from ringdaq.v1 import (
@@ -25,6 +26,7 @@ from ringdaq.v1 import (
     control_pb2_grpc,
     data_pb2_grpc,
     instruments_pb2_grpc,
+    pipelines_pb2_grpc,
     queue_pb2_grpc,
 )
 from ringdaq.wire import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
@@ -35,6 +37,7 @@ SERVICES = (
     "ringdaq.v1.InstrumentService",
     "ringdaq.v1.DataService",
     "ringdaq.v1.QueueService",
+    "ringdaq.v1.PipelineService",
     "ringdaq.v1.CatalogueService",
 )
 BIND_RETRY_SECS = 0.1
@@ -71,6 +74,9 @@ class GatewayServer:
             InstrumentService(link, urgent), self._server
         )
         queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(link), self._server)
+        pipelines_pb2_grpc.add_PipelineServiceServicer_to_server(
+            PipelineService(link), self._server
+        )
         data_pb2_grpc.add_DataServiceServicer_to_server(
             DataService(link, hub, history), self._server
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from ringdaq.config import problems_of
 from ringdaq.errors import ConfigError
 from ringdaq.pipeline.graph import CheckedGraph, CheckedStage
 from ringdaq.pipeline.parts import RefusedError
@@ -48,7 +49,7 @@ def _plan_anew(stage: CheckedStage, values: Mapping[str, object]) -> tuple[Trans
         options = type(stage.options).model_validate(written | dict(values))
         return options, options.plan(stage.given, stage.site)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(map(str, problems_of(error, type(stage.options), {})))
         raise ConfigError(f"stage {stage.name!r}: {wrong}") from None
     except RefusedError as error:
         raise ConfigError(f"stage {stage.name!r}: {error}") from None
