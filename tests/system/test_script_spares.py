@@ -128,7 +128,7 @@ def test_a_spare_that_died_is_replaced(spares: Spares) -> None:
 def test_a_spare_that_died_unnoticed_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ringdaq.scripts.spares.FIRST_PAUSE_SECS", 3600.0)
     spares = Spares()
-    monkeypatch.setattr(spares, "_was_taken", lambda _: threading.Event().wait(0.01))
+    monkeypatch.setattr(spares, "_was_taken", lambda *_: threading.Event().wait(0.01))
     spares.start()
     pid = ready(spares)
     os.kill(pid, signal.SIGKILL)

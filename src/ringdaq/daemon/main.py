@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -306,6 +307,9 @@ def run_daemon(rig: Rig, state_path: Path) -> None:
         signal.signal(number, lambda *_: daemon.request_stop())
     try:
         daemon.start()
+        # What is there now stays: to look through it for garbage would hold everybody up for 40 ms.
+        gc.collect()
+        gc.freeze()
         sys.stderr.write(f"ready {os.getpid()} {state.card}\n")
         sys.stderr.flush()
         daemon.wait()

@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECS = 1.0
 MAX_PAUSE_SECS = 60.0
-REST_SECS = 0.05
-"""A run that has just begun needs the processor more than the next one's process does."""
+REST_SECS = 0.5
+"""A run that has just begun needs the processors more than the next one's process does."""
 _CLOSE_SECS = 10.0
 
 
@@ -75,27 +75,32 @@ class Spares:
     def _keep(self) -> None:
         pause = FIRST_PAUSE_SECS
         while not self._closing:
-            spare = self._spawn()
-            if spare is not None and self._was_taken(spare):
+            if self._one_was_taken():
                 pause = FIRST_PAUSE_SECS
-                self._wait(REST_SECS)
             elif not self._closing:
                 self._wait(pause)
                 pause = min(2 * pause, MAX_PAUSE_SECS)
 
-    def _spawn(self) -> Spawned | None:
+    def _one_was_taken(self) -> bool:
+        """Keep one until somebody takes it and it rests or ends; `False` where that fails."""
         try:
-            spare = spawn()
+            spare, process = _spawn()
         except OSError as error:
             log.warning("no process can be kept ready for scripts: %s", error)
-            return None
-        with self._lock:
-            self._ready = spare
-        return spare
+            return False
+        try:
+            with self._lock:
+                self._ready = spare
+            taken = self._was_taken(spare, process)
+            if taken:
+                self._wait(REST_SECS, process)
+            return taken
+        finally:
+            os.close(process)
 
-    def _was_taken(self, spare: Spawned) -> bool:
+    def _was_taken(self, spare: Spawned, process: int) -> bool:
         """Wait until somebody takes it, or it dies, which is told and cleared away."""
-        self._wait(None, spare)
+        self._wait(None, process)
         with self._lock:
             if self._ready is not spare:
                 return True
@@ -105,12 +110,22 @@ class Spares:
         log.warning("the process that was kept ready for scripts has died: %s", spare.discard())
         return False
 
-    def _wait(self, secs: float | None, spare: Spawned | None = None) -> None:
-        """Until somebody rings, `spare` ends, or so many seconds have passed."""
+    def _wait(self, secs: float | None, process: int | None = None) -> None:
+        """Until somebody rings, a process ends (by its pidfd), or so many seconds have passed."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        if spare is not None:
-            poll.register(spare.fileno(), select.POLLIN)
+        if process is not None:
+            poll.register(process, select.POLLIN)
         ready = poll.poll(None if secs is None else secs * 1000)
         if any(fd == self._wake for fd, _ in ready):
             os.eventfd_read(self._wake)
+
+
+def _spawn() -> tuple[Spawned, int]:
+    """A new process, and a descriptor of it that whoever takes it does not close."""
+    spare = spawn()
+    try:
+        return spare, os.dup(spare.fileno())
+    except OSError:
+        spare.discard()
+        raise

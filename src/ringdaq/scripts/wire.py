@@ -33,8 +33,8 @@ _PACK_BYTES = 1 << 12
 # Longer than the other end takes to be woken and to carry out a quick verb: else two ends that have
 # once gone to sleep would look in vain for ever after.
 _LOOK_NANOS = 150_000
-# Who looks in vain, again and again, does so for one message in a thousand at last.
-_MOST_UNLOOKED = 1023
+# Who looks in vain, again and again, does so for one message in thirty-two at last.
+_MOST_UNLOOKED = 31
 
 
 def plain(value: object) -> object:
