@@ -128,4 +128,5 @@ def _settings(prefix: str, section: object) -> list[tuple[str, object, str]]:
                 found += _settings(f"{key}.{inner}.", item)
         else:
             found.append((key, plain(value), origin))
-    return found
+    free = (section.model_extra or {}).items()
+    return found + [(f"{prefix}{key}", plain(value), "file") for key, value in free]

@@ -20,6 +20,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 COMMANDS = {
     "check": ("ringdaq.cli.pipeline:check", "Say whether a pipeline file is right."),
     "graph": ("ringdaq.cli.pipeline:graph", "Draw a pipeline as SVG."),
+    "types": ("ringdaq.cli.pipeline_types:types", "List the types of stages and their keys."),
     "run": ("ringdaq.cli.pipeline_run:run", "Run a pipeline file, without a daemon."),
     "list": ("ringdaq.cli.pipeline_ask:list_", "List the daemon's pipelines."),
     "start": ("ringdaq.cli.pipeline_ask:start", "Start a pipeline in the daemon."),

@@ -19,7 +19,6 @@ from ringdaq.pipeline.catalogue import KINDS, StageKind
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
 
 HEAD = """\
 # The pipeline file
@@ -125,25 +124,20 @@ def choices(annotation: Any) -> str:
     return next((words for words in inner if words), "")
 
 
-def key_row(key: str, field: FieldInfo) -> str:
-    """A key's line."""
-    said = " ".join((field.description or "").split()) + choices(field.annotation)
-    return f"| `{key}` | {written(field.get_default(call_default_factory=True))} | {said} |"
-
-
-def key_rows(model: type[BaseModel]) -> Iterator[str]:
-    """A line for each key of a model, those that must be written first."""
+def keys_of(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    """Key, default and meaning of each key of a model, those that must be written first."""
     fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
     whole = issubclass(model, PipelineFile | PipelineEntry)
     for name, field in fields:
         key = field.alias or name
         if not whole or key not in PARTS:
-            yield key_row(key, field)
+            said = " ".join((field.description or "").split()) + choices(field.annotation)
+            yield key, written(field.get_default(call_default_factory=True)), said
 
 
 def key_table(model: type[BaseModel]) -> str:
     """A model's keys."""
-    rows = list(key_rows(model))
+    rows = [f"| `{key}` | {default} | {said} |" for key, default, said in keys_of(model)]
     if not rows:
         return "It has no keys of its own.\n"
     return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"

@@ -87,6 +87,25 @@ def test_graph_goes_to_stdout(shell):
     assert shell("pipeline", "graph", EXAMPLE).stdout.startswith("<svg ")
 
 
+def test_types_are_listed_with_their_keys(shell):
+    lines = shell("pipeline", "types").stdout.splitlines()
+    assert any(line.split()[:2] == ["bandpass", "transform"] for line in lines)
+    keys = json.loads(shell("pipeline", "types", "bandpass", "--json").stdout)
+    assert [key["key"] for key in keys[:2]] == ["low_hz", "high_hz"]
+    assert {"key": "order", "default": "4"}.items() <= keys[3].items() | keys[4].items()
+    assert shell("pipeline", "types", "pass").exit_code == 0
+    assert "did you mean 'notch'?" in shell("pipeline", "types", "noch").stderr
+
+
+def test_a_rigs_settings_show_those_of_its_stages(shell, tmp_path):
+    rig = tmp_path / "rig.toml"
+    stage = "[[pipeline.a.stage]]"
+    rig.write_text(f'[rig]\nname = "b"\n{stage}\ntype = "notch"\nfrequency_hz = 60.0\n')
+    rows = json.loads(shell("config", "show", rig, "--json").stdout)
+    key = "pipeline.a.stage[0].frequency_hz"
+    assert {"key": key, "value": 60.0, "origin": "file"} in rows
+
+
 # --- new-plugin
 
 
@@ -131,6 +150,10 @@ def test_a_new_plugin_is_a_type_once_it_is_installed(shell, tmp_path):
     )
     done = run("-m", "ringdaq.cli", "pipeline", "check", file, cwd=folder, path=folder / "src")
     assert done.returncode == 0, done.stderr
+    listed = run(
+        "-m", "ringdaq.cli", "pipeline", "types", "my_gain", cwd=folder, path=folder / "src"
+    )
+    assert listed.stdout.splitlines()[1].split()[:2] == ["gain", "2.0"]
     file.write_text(file.read_text().replace("gain =", "gian ="))
     done = run("-m", "ringdaq.cli", "pipeline", "check", file, cwd=folder, path=folder / "src")
     assert done.returncode == 2
