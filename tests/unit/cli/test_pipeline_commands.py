@@ -92,7 +92,7 @@ def test_types_are_listed_with_their_keys(shell):
     assert any(line.split()[:2] == ["bandpass", "transform"] for line in lines)
     keys = json.loads(shell("pipeline", "types", "bandpass", "--json").stdout)
     assert [key["key"] for key in keys[:2]] == ["low_hz", "high_hz"]
-    assert {"key": "order", "default": "4"}.items() <= keys[3].items() | keys[4].items()
+    assert next(key["default"] for key in keys if key["key"] == "order") == "4"
     assert shell("pipeline", "types", "pass").exit_code == 0
     assert "did you mean 'notch'?" in shell("pipeline", "types", "noch").stderr
 
