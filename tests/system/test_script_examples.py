@@ -84,7 +84,7 @@ class Bench:
         (_, start, stop, points), meters = args, kwargs["detectors"]
         found: dict[str, list[float]] = {"stage_position": [], **{m: [] for m in meters}}
         for i in range(points):
-            control.checkpoint(i / points)
+            control.checkpoint(i / points, list)
             at = self.stage_move_abs(start + i * (stop - start) / (points - 1))
             found["stage_position"].append(at)
             for meter in meters:
