@@ -57,6 +57,13 @@ class CheckedStage:
         count = len(self.planned.stages) if self.planned is not None else 1
         return [f"{self.name}.{place}" for place in range(1, count)] + [self.name]
 
+    def close_plugin(self) -> None:
+        """Tell a plugin that no packet comes any more."""
+        for made in self.planned.stages if self.planned is not None else ():
+            call = made.parameters.get("call")
+            if call is not None:
+                call.close()
+
     @property
     def plane(self) -> str:
         """`data_plane` or `control_plane`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from ringdaq.pipeline.views import EegDataView, EegDataViewMut
 if TYPE_CHECKING:
     import ringdaq_core as core
 
+log = logging.getLogger(__name__)
+
 TAKEN = OWN_KEYS | {"file", "class", "module", "plugin"}
 """Keys of every plugin's stage, which no parameter may be called."""
 GROUP = "ringdaq.stages"
@@ -32,7 +35,7 @@ class Plugin(Protocol):
     """A stage in Python; its parameters are the keyword arguments of its `__init__`.
 
     A class with `process_inplace(view: EegDataViewMut) -> None` changes packets where they lie, and
-    that is called in the place of `process`.
+    that is called in the place of `process`. One with `close()` is told of the pipeline's end.
     """
 
     name: str
@@ -167,19 +170,33 @@ class PluginCall:
 
     def __init__(self, make: Callable[[], Plugin], given: PacketFormat, *, anew: bool) -> None:
         self._make = make
-        self._plugin = make()
         self._given = given
         self._anew = anew
         self._failed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._plugin = self._make()
+        self._close: Callable[[], object] | None = getattr(self._plugin, "close", None)
 
     def __call__(self, packet: core.Packet) -> bool | None:
         """Call the plugin; False ends the packet."""
         if self._failed and self._anew:
-            self._plugin = self._make()
+            self.close()
+            self._begin()
         self._failed = True
         goes_on = self._call(packet)
         self._failed = False
         return goes_on
+
+    def close(self) -> None:
+        """Let the plugin finish, where it has a `close`; what it raises is logged. Called once."""
+        close, self._close = self._close, None
+        try:
+            if close is not None:
+                close()
+        except Exception:
+            log.exception("plugin %r failed while it was closed", self._plugin.name)
 
     def _call(self, packet: core.Packet) -> bool | None:
         change = getattr(self._plugin, "process_inplace", None)

@@ -113,7 +113,14 @@ class RunningPipeline:
             done = how(_left(deadline)) and not late
             left = [sink for sink in self._sinks if not sink.join(_left(deadline))]
             self._plane.close()
+            if done:
+                self._close_plugins()
             return done and not left
+
+    def _close_plugins(self) -> None:
+        """Tell plugins of the end; those whose thread still runs are left alone."""
+        for stage in self._graph.stages:
+            stage.close_plugin()
 
     def _give_back(self) -> None:
         """Let go of what never began."""
@@ -122,6 +129,7 @@ class RunningPipeline:
         for sink in self._sinks:
             sink.join(0.0)
         self._plane.close()
+        self._close_plugins()
 
     # --- how it is
 

@@ -156,6 +156,35 @@ def test_stop_ends_the_path_and_says_why(tmp_path: Path, raw: StreamWriter) -> N
         assert len(read_stream(tmp_path, "out", 1)) == 50
 
 
+CLOSING = (
+    FILE
+    + """
+    def close(self):
+        with open("TOLD", "a") as file:
+            file.write(f"{self.packets} ")
+        raise OSError("no matter")
+"""
+)
+
+
+@pytest.mark.parametrize("plane", ["data_plane", "control_plane"])
+def test_a_plugin_is_told_of_the_end_once(plane: str, tmp_path: Path, raw: StreamWriter) -> None:
+    (tmp_path / "gain.py").write_text(CLOSING.replace("TOLD", str(tmp_path / "told")))
+    text = SOURCE + VOLTS + STAGE + f'stage_type = "{plane}"\n'
+    text += SINK if plane == "data_plane" else ""
+    with RunningPipeline(build(graph_of(text, tmp_path))) as pipeline:
+        play(raw, counts(3))
+
+        def figures() -> dict[str, Any]:
+            found = pipeline.statistics()
+            told: dict[str, Any] = found["stages" if plane == "data_plane" else "sinks"]["mine"]
+            return told
+
+        wait_until(lambda: figures()["packets"] == 3)
+        assert pipeline.drain(20.0)
+    assert (tmp_path / "told").read_text() == "3 "
+
+
 # --- finding them
 
 
