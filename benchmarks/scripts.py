@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import verb
+from benchmarks import script_ends, verb
 from benchmarks.limits import socket_echo_nanos
 from benchmarks.measure import RESULTS, Row, quantile, show
 from ringdaq.instruments.sim.power_meter import PowerMeterOptions, SimulatedPowerMeter
@@ -192,6 +192,7 @@ def measure() -> list[Row]:
             loop, echo = _loop_and_echoes(control)
             uploads, starts = _uploads(control), _starts(control)
             turnarounds, first_verbs = _turnarounds(control)
+            ends = script_ends.measure(daemon)
     turnaround = _of("turnaround", "end of a queued run to the next one's start", turnarounds,
                      "ms", 20.0, "the goal")  # fmt: skip
     turnaround.more["to the next one's first verb"] = statistics.median(first_verbs)
@@ -206,6 +207,7 @@ def measure() -> list[Row]:
         _of("upload", "upload and check of a script of 1 KB", uploads, "ms", 20.0, "the goal"),
         _of("start", "start to the return of the first verb", starts, "ms", 50.0, "the goal"),
         turnaround,
+        *ends,
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ MAX_PAUSE_SECS = 60.0
 REST_SECS = 0.5
 """A run that has just begun needs the processors more than the next one's process does."""
 _CLOSE_SECS = 10.0
+_SPAWN_SECS = 1.0
 
 
 class Spares:
@@ -28,7 +29,8 @@ class Spares:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
+        self._starting = False
         self._ready: Spawned | None = None
         self._closing = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
@@ -44,6 +46,8 @@ class Spares:
         The calling thread must live as long as a new one does.
         """
         with self._lock:
+            # One that is about to be there is there sooner than another.
+            self._lock.wait_for(lambda: not self._starting, _SPAWN_SECS)
             spare, self._ready = self._ready, None
             if spare is not None:
                 self._ring()
@@ -84,19 +88,30 @@ class Spares:
     def _one_was_taken(self) -> bool:
         """Keep one until somebody takes it and it rests or ends; `False` where that fails."""
         try:
-            spare, process = _spawn()
+            spare, process = self._spawn()
         except OSError as error:
             log.warning("no process can be kept ready for scripts: %s", error)
             return False
         try:
-            with self._lock:
-                self._ready = spare
             taken = self._was_taken(spare, process)
             if taken:
                 self._wait(REST_SECS, process)
             return taken
         finally:
             os.close(process)
+
+    def _spawn(self) -> tuple[Spawned, int]:
+        """One that may be taken, and a descriptor of it that whoever takes it does not close."""
+        with self._lock:
+            self._starting = True
+        spare = None
+        try:
+            spare, process = _spawn()
+            return spare, process
+        finally:
+            with self._lock:
+                self._starting, self._ready = False, spare
+                self._lock.notify_all()
 
     def _was_taken(self, spare: Spawned, process: int) -> bool:
         """Wait until somebody takes it, or it dies, which is told and cleared away."""
@@ -122,7 +137,7 @@ class Spares:
 
 
 def _spawn() -> tuple[Spawned, int]:
-    """A new process, and a descriptor of it that whoever takes it does not close."""
+    """A new process and a second descriptor of it."""
     spare = spawn()
     try:
         return spare, os.dup(spare.fileno())
