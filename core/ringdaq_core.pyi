@@ -332,6 +332,15 @@ class RingReader:
         each, and each column's values with a byte a row that is 1 where one is missing, or None.
         """
 
+    def copy_many(self, sequence: int, end: int, max_bytes: int) -> tuple[bytes, bytes]:
+        """Copy records that follow each other, verified, as they are.
+
+        Ends before `end` once `max_bytes` are reached, or before a record that is gone or damaged
+        unless it is the first. Returns five native int64 for each record (rows, first time, last
+        time, rows before it, length of its payload), and the payloads one behind the other; what
+        follows them, if anything, means nothing.
+        """
+
     def locate(self, sequence: int | None = None) -> Located:
         """Find a record in the mapping, the newest one if none is named."""
 

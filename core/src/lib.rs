@@ -51,6 +51,8 @@ pub mod arrow;
 #[cfg(not(loom))]
 pub mod bell;
 #[cfg(not(loom))]
+pub mod bulk;
+#[cfg(not(loom))]
 pub mod gather;
 #[cfg(not(loom))]
 pub mod region;

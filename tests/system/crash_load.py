@@ -13,7 +13,7 @@ import numpy as np
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.recorder.accounts import Ledger
 from ringdaq.recorder.description import parse_description
-from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.entries import RecordsEntry
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.scan import JournalReader
 from ringdaq.streams import StreamWriter, decode
@@ -175,14 +175,18 @@ def check_journal(directory, promised):
     for entry in JournalReader(directory).entries():
         for body in ledger.take(entry.body):
             assert body is entry.body, f"the journal lacks something: {body}"
-            if isinstance(body, RecordEntry):
-                _check_record(ledger.streams[body.stream].spec, body, seen)
+            if isinstance(body, RecordsEntry):
+                _check_records(ledger.streams[body.stream].spec, body, seen)
     for stream, rows in promised.items():
         assert seen[stream] >= rows, f"{stream}: {seen[stream]} of {rows} acknowledged rows"
 
 
-def _check_record(spec, body, seen):
-    record = decode(spec, body.payload, first_nanos=body.first_nanos)
+def _check_records(spec, body, seen):
+    for frame, payload in zip(body.frames.tolist(), body.each(), strict=True):
+        _check_record(spec, decode(spec, payload, first_nanos=frame[1]), seen)
+
+
+def _check_record(spec, record, seen):
     row = seen[spec.name]
     for name, values in record.columns().items():
         if name == "time":

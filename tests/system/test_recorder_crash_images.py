@@ -179,11 +179,11 @@ def small_chunks(monkeypatch):
 
 
 def test_every_step_of_a_recording_may_be_its_last(make_load, ring_directory, small_chunks):
-    load = make_load(seed=SEED, rows=6, steps=20)
+    load = make_load(seed=SEED, rows=6, steps=24)
     checker = go_through(load, load.base, ring_directory / "image", every=8)
     print(dict(checker.points), checker.distinct)
     assert checker.points["kill"] > 1000
-    assert sum(checker.points.values()) > 4900
+    assert sum(checker.points.values()) > 5400
     assert checker.distinct > 2000
 
 

@@ -13,6 +13,7 @@ use super::LONG_COPY;
 use super::errors::CorruptError;
 use super::mapping::PyMapping;
 use crate::arrow::{Batch, Schema, Template, cdata};
+use crate::bulk::{copy_many, locate_many};
 use crate::frame::Frame;
 use crate::gather::{Joined, gather};
 use crate::reader::Located;
@@ -82,24 +83,38 @@ fn frame_bytes(frame: &Frame) -> [u8; 32] {
     bytes
 }
 
-/// Copies a payload into a new bytes object that nobody has seen yet.
-fn copied<'py>(
-    py: Python<'py>,
-    reader: &RingReader,
-    located: &Located,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let len = located.frame.payload_len as usize;
+/// A located record's frame and the length of its payload, in 40 bytes.
+fn located_bytes(located: &Located) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    bytes[..32].copy_from_slice(&frame_bytes(&located.frame));
+    bytes[32..].copy_from_slice(&located.frame.payload_len.to_ne_bytes());
+    bytes
+}
+
+/// The bytes of a new object that nobody has seen yet; they are to be written before they are read.
+fn new_bytes<'py>(py: Python<'py>, len: usize) -> PyResult<(Bound<'py, PyBytes>, &'py mut [u8])> {
     // SAFETY: without a source, this makes a bytes object of that length or raises.
     let object = unsafe {
         let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
         Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
     };
     // SAFETY: the object is new and nobody else's, so its bytes may be written; the pointer is valid
-    // for `len` bytes for as long as `object` lives. They are zeroed nowhere, but written before read.
+    // for `len` bytes for as long as `object` lives, and the callers keep it with the bytes.
     let bytes = unsafe {
         let start = ffi::PyBytes_AsString(object.as_ptr()).cast::<u8>();
         std::slice::from_raw_parts_mut(start, len)
     };
+    Ok((object, bytes))
+}
+
+/// Copies a payload into a new bytes object.
+fn copied<'py>(
+    py: Python<'py>,
+    reader: &RingReader,
+    located: &Located,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let len = located.frame.payload_len as usize;
+    let (object, bytes) = new_bytes(py, len)?;
     if len > LONG_COPY {
         py.detach(|| reader.copy_payload(located, bytes));
     } else {
@@ -252,6 +267,21 @@ impl PyRingReader {
         };
         let frames: Vec<u8> = found.frames.iter().flat_map(frame_bytes).collect();
         Ok((PyBytes::new(py, &frames), found.columns.iter().map(column).collect()))
+    }
+
+    fn copy_many<'py>(
+        &self,
+        py: Python<'py>,
+        sequence: u64,
+        end: u64,
+        max_bytes: u64,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let found = py.detach(|| locate_many(&self.ring, (sequence, end), max_bytes))?;
+        let len = found.iter().map(|located| located.frame.payload_len as usize).sum();
+        let (payloads, bytes) = new_bytes(py, len)?;
+        let whole = py.detach(|| copy_many(&self.ring, &found, bytes))?;
+        let frames: Vec<u8> = found[..whole].iter().flat_map(located_bytes).collect();
+        Ok((PyBytes::new(py, &frames), payloads))
     }
 
     #[pyo3(signature = (sequence = None))]

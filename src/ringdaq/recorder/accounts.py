@@ -12,7 +12,7 @@ from ringdaq.recorder.entries import (
     End,
     GapEntry,
     Manifest,
-    RecordEntry,
+    RecordsEntry,
     StreamOpened,
 )
 
@@ -36,10 +36,10 @@ class Account:
         """Rows accounted for, counted from the recording's start."""
         return self.rows + self.gap_rows
 
-    def add_record(self, rows: int) -> None:
-        """Enter the record that comes next."""
-        self.next_sequence += 1
-        self.records += 1
+    def add_records(self, records: int, rows: int) -> None:
+        """Enter the records that come next."""
+        self.next_sequence += records
+        self.records += records
         self.rows += rows
 
     def add_gap(self, gap: GapEntry) -> None:
@@ -79,36 +79,16 @@ class Ledger:
         Returns it as it counts: a loss that the journal itself does not declare, because its
         entries are damaged, is put before it; a record that was entered already is left out.
         """
-        if isinstance(body, RecordEntry):
-            account = self.accounts.get(body.stream)
-            if account is None:
-                return []  # the entry that names the stream is damaged
-            if body.sequence == account.next_sequence and body.first_row == account.next_row:
-                account.add_record(body.rows)
-                return [body]
-        if isinstance(body, RecordEntry | GapEntry):
-            return self._take_after_damage(body)
-        self._take_other(body)
-        return [body]
-
-    def _take_after_damage(self, body: RecordEntry | GapEntry) -> list[Body]:
+        if not isinstance(body, RecordsEntry | GapEntry):
+            self._take_other(body)
+            return [body]
         account = self.accounts.get(body.stream)
         if account is None:
-            return []
-        sequence = body.sequence if isinstance(body, RecordEntry) else body.first_sequence
-        records, rows = sequence - account.next_sequence, body.first_row - account.next_row
-        if records < 0 or rows < 0:
-            return []
-        taken: list[Body] = [body]
-        if records or rows:
-            missing = account.gap(body.stream, records, rows, DAMAGED)
-            account.add_gap(missing)
-            taken.insert(0, missing)
-        if isinstance(body, RecordEntry):
-            account.add_record(body.rows)
-        else:
-            account.add_gap(body)
-        return taken
+            return []  # the entry that names the stream is damaged
+        if isinstance(body, RecordsEntry):
+            new = _not_entered(body, account.next_sequence)
+            return [] if new is None else _enter(account, new, new.sequence)
+        return _enter(account, body, body.first_sequence)
 
     def _take_other(self, body: Body) -> None:
         if isinstance(body, Manifest):
@@ -127,3 +107,28 @@ class Ledger:
         """What a new segment begins with, so that it can be read without the older ones."""
         accounts = {index: account.to_plain() for index, account in self.accounts.items()}
         return [Manifest(self.description), *self.streams.values(), Checkpoint(accounts)]
+
+
+def _not_entered(body: RecordsEntry, next_sequence: int) -> RecordsEntry | None:
+    """Those of the records that come next or later."""
+    skip = next_sequence - body.sequence
+    if skip <= 0:
+        return body
+    return body.part(skip, body.records) if skip < body.records else None
+
+
+def _enter(account: Account, body: RecordsEntry | GapEntry, sequence: int) -> list[Body]:
+    """Enter records or a gap, and before them what is missing."""
+    records, rows = sequence - account.next_sequence, body.first_row - account.next_row
+    if records < 0 or rows < 0:
+        return []
+    taken: list[Body] = [body]
+    if records or rows:
+        missing = account.gap(body.stream, records, rows, DAMAGED)
+        account.add_gap(missing)
+        taken.insert(0, missing)
+    if isinstance(body, RecordsEntry):
+        account.add_records(body.records, body.rows)
+    else:
+        account.add_gap(body)
+    return taken

@@ -13,15 +13,18 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from ringdaq.errors import CorruptJournalError, RecordingError
 from ringdaq.model import StreamSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SEGMENT_MAGIC = b"RDQJRNL\0"
 SYNC = 0xE54A52D1
 SYNC_BYTES = SYNC.to_bytes(4, "little")
@@ -36,7 +39,8 @@ _ENTRY = struct.Struct("<IBBHIQq")
 _CRC = struct.Struct("<I")
 ENTRY_HEADER_BYTES = _ENTRY.size + _CRC.size
 _STREAM = struct.Struct("<II")
-_RECORD = struct.Struct("<IIQQqq")
+_RECORDS = struct.Struct("<IIQQ")
+_FRAME_BYTES = 32
 MAX_ID_BYTES = 90
 
 
@@ -45,7 +49,7 @@ class EntryType(IntEnum):
 
     MANIFEST = 1
     STREAM = 2
-    RECORD = 3
+    RECORDS = 3
     GAP = 4
     END = 5
     CHECKPOINT = 6
@@ -82,21 +86,57 @@ class StreamOpened:
     schema_ipc: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEntry:
-    """One record of a ring."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordsEntry:
+    """Records of a ring that follow each other."""
 
     stream: int
     sequence: int
+    """Of the first record."""
     first_row: int
     """Rows that the generation had produced before, counted from the recording's start."""
-    rows: int
-    first_nanos: int
-    last_nanos: int
-    payload: bytes | memoryview
-    """The Arrow IPC record batch message."""
+    frames: np.ndarray[Any, np.dtype[np.int64]]
+    """[records, 4]: rows, first time, last time, bytes of the payload."""
+    payloads: bytes | memoryview
+    """The Arrow IPC record batch messages, one behind the other."""
     codec: int = 0
-    """How Arrow packed its buffers: 0 not at all, 1 lz4, 2 zstd."""
+    """How Arrow packed their buffers: 0 not at all, 1 lz4, 2 zstd."""
+
+    @property
+    def records(self) -> int:
+        """How many records."""
+        return len(self.frames)
+
+    @property
+    def rows(self) -> int:
+        """The rows of all records."""
+        return int(self.frames[:, 0].sum())
+
+    @property
+    def last_nanos(self) -> int:
+        """The newest row's time."""
+        return int(self.frames[-1, 2])
+
+    def ends(self) -> list[int]:
+        """Where each payload begins, and where the last one ends."""
+        return [0, *self.frames[:, 3].cumsum().tolist()]
+
+    def each(self) -> Iterator[memoryview]:
+        """The payloads."""
+        whole = memoryview(self.payloads)
+        for start, stop in pairwise(self.ends()):
+            yield whole[start:stop]
+
+    def part(self, first: int, end: int) -> RecordsEntry:
+        """Some of the records, by their place."""
+        ends = self.ends()
+        return replace(
+            self,
+            sequence=self.sequence + first,
+            first_row=self.first_row + int(self.frames[:first, 0].sum()),
+            frames=self.frames[first:end],
+            payloads=memoryview(self.payloads)[ends[first] : ends[end]],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +176,7 @@ class Footer:
 
 
 Part = bytes | memoryview
-Body = Manifest | StreamOpened | RecordEntry | GapEntry | End | Checkpoint | Footer
+Body = Manifest | StreamOpened | RecordsEntry | GapEntry | End | Checkpoint | Footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +258,7 @@ def encode_entry(body: Body, number: int, written_nanos: int, seed: int) -> list
         raise RecordingError(f"a journal entry may have {MAX_PAYLOAD_BYTES} bytes; found {length}")
     if tail := -length % ALIGNMENT:
         parts.append(bytes(tail))
-    codec = body.codec if isinstance(body, RecordEntry) else NO_CODEC
+    codec = body.codec if isinstance(body, RecordsEntry) else NO_CODEC
     head = _ENTRY.pack(SYNC, entry_type, codec, 0, length, number, written_nanos)
     return [head + _CRC.pack(crc_of([head, *parts], seed)), *parts]
 
@@ -228,11 +268,9 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _encode_body(body: Body) -> tuple[EntryType, list[Part]]:
-    if isinstance(body, RecordEntry):
-        head = _RECORD.pack(
-            body.stream, body.rows, body.sequence, body.first_row, body.first_nanos, body.last_nanos
-        )
-        return EntryType.RECORD, [head, body.payload]
+    if isinstance(body, RecordsEntry):
+        head = _RECORDS.pack(body.stream, body.records, body.sequence, body.first_row)
+        return EntryType.RECORDS, [head, body.frames.astype("<i8").tobytes(), body.payloads]
     if isinstance(body, StreamOpened):
         plain = _json(
             {
@@ -280,10 +318,8 @@ def decode_entry(data: memoryview, offset: int, seed: int) -> Entry:
 
 
 def _decode_body(kind: int, payload: memoryview, codec: int) -> Body:
-    if kind == EntryType.RECORD:
-        stream, rows, sequence, first_row, first, last = _RECORD.unpack_from(payload)
-        data = payload[_RECORD.size :]
-        return RecordEntry(stream, sequence, first_row, rows, first, last, data, codec)
+    if kind == EntryType.RECORDS:
+        return _decode_records(payload, codec)
     if kind == EntryType.STREAM:
         return _decode_stream(payload)
     if kind not in EntryType.__members__.values():
@@ -299,6 +335,13 @@ def _decode_body(kind: int, payload: memoryview, codec: int) -> Body:
     if kind == EntryType.CHECKPOINT:
         return Checkpoint({int(index): account for index, account in plain.items()})
     return GapEntry(**plain) if kind == EntryType.GAP else Footer(**plain)
+
+
+def _decode_records(payload: memoryview, codec: int) -> RecordsEntry:
+    stream, records, sequence, first_row = _RECORDS.unpack_from(payload)
+    start = _RECORDS.size + records * _FRAME_BYTES
+    frames = np.frombuffer(payload[_RECORDS.size : start], "<i8").reshape(-1, 4)
+    return RecordsEntry(stream, sequence, first_row, frames, payload[start:], codec)
 
 
 def _decode_stream(payload: memoryview) -> StreamOpened:

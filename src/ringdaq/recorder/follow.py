@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from ringdaq.errors import CorruptRecordError, OverrunError, StreamError
 from ringdaq.recorder.accounts import Account
 from ringdaq.recorder.description import Source
-from ringdaq.recorder.entries import Body, RecordEntry
+from ringdaq.recorder.entries import Body, RecordsEntry
 from ringdaq.streams import RingStatistics, StreamReader
 
 log = logging.getLogger(__name__)
 
+# One damaged entry of a journal costs no more than this.
+PIECE_BYTES = 4 << 20
 LAPPED = "lapped"
 CORRUPT = "corrupt record"
 RING_GONE = "ring gone"
@@ -132,30 +134,21 @@ class RingFollower:
                 drained.full = True
                 return
             try:
-                record = reader.read(sequence)
+                frames, payloads = reader.copy_many(sequence, stop, PIECE_BYTES)
             except OverrunError as error:
                 sequence, reason = error.resume_at, LAPPED
                 continue
             except CorruptRecordError:
                 sequence, reason = sequence + 1, CORRUPT
                 continue
-            first_row = record.first_row - self.source.start_rows
+            first_row = int(frames[0, 3]) - self.source.start_rows
             if sequence > account.next_sequence:
                 self._lose(drained, sequence, first_row, reason)
-            drained.bodies.append(
-                RecordEntry(
-                    self.index,
-                    sequence,
-                    first_row,
-                    record.rows,
-                    record.first_nanos,
-                    record.last_nanos,
-                    record.payload,
-                )
-            )
-            account.add_record(record.rows)
-            taken += len(record.payload)
-            sequence += 1
+            found = RecordsEntry(self.index, sequence, first_row, frames[:, [0, 1, 2, 4]], payloads)
+            drained.bodies.append(found)
+            account.add_records(found.records, found.rows)
+            taken += len(payloads)
+            sequence += found.records
         if sequence > account.next_sequence:
             self._lose_to_end(drained, sequence, reason)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from ringdaq.errors import RecordingError
 from ringdaq.model import SAMPLES, TIME, Channel, StreamSpec
 from ringdaq.recorder import hdf5
 from ringdaq.recorder.batch import Array, Batch, join
-from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.entries import RecordsEntry
 from ringdaq.recorder.storage import Storage
 from ringdaq.recorder.tables import Counters
 
 MISSING = "missing"
 PENDING_BYTES = 8 << 20
+LARGE_BYTES = 64 << 10
 COUNTERS = tuple(Counters.__dataclass_fields__)
 
 
@@ -27,10 +28,11 @@ class Column:
     def __init__(self, dataset: Any, mask: Any = None) -> None:
         self.dataset = dataset
         self.mask = mask
+        self._append = hdf5.append_chunks if hdf5.has_rows_of_its_own(dataset) else hdf5.append
 
     def append(self, values: Array, missing: Array | None) -> None:
         """Put values at the end; without `missing`, all are there."""
-        hdf5.append(self.dataset, values)
+        self._append(self.dataset, values)
         if self.mask is not None:
             start = self.mask.shape[0]
             # Chunks of the mask that hold nothing but "there" are never stored.
@@ -71,7 +73,7 @@ class StreamGroup:
         self.rows = 0
         """Rows written, all generations together."""
         self.pending_bytes = 0
-        self._pending: list[tuple[StreamSpec, list[RecordEntry]]] = []
+        self._pending: list[tuple[StreamSpec, list[RecordsEntry]]] = []
         group.attrs.update(_attributes(spec))
         self._time = hdf5.growing(self.group, TIME, np.int64, **self._storage)
         self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
@@ -187,20 +189,21 @@ class StreamGroup:
         last = bisect_right(rows, last_nanos, key=lambda row: int(self._time[row]))
         return max(first - 1, 0), last
 
-    def add(self, record: RecordEntry, spec: StreamSpec) -> None:
-        """Take a record; it reaches the datasets with the next `write`."""
+    def add(self, records: RecordsEntry, spec: StreamSpec) -> None:
+        """Take records; they reach the datasets with the next `write`."""
         if not self._pending or self._pending[-1][0] is not spec:
             self._pending.append((spec, []))
-        self._pending[-1][1].append(record)
-        self.pending_bytes += len(record.payload)
+        self._pending[-1][1].append(records)
+        self.pending_bytes += len(records.payloads)
         if self.pending_bytes > PENDING_BYTES:
             self.write()
 
     def write(self) -> None:
         """Append everything taken to the datasets."""
         pending, self._pending, self.pending_bytes = self._pending, [], 0
-        for spec, records in pending:
-            self._append(join(spec, records))
+        for spec, entries in pending:
+            for alike in _alone_or_together(entries):
+                self._append(join(spec, alike))
 
     def _append(self, batch: Batch) -> None:
         hdf5.append(self._time, batch.times)
@@ -211,7 +214,7 @@ class StreamGroup:
                 column.append_missing(batch.rows)
         self.rows += batch.rows
 
-    def holds(self, start: int, spec: StreamSpec, records: Sequence[RecordEntry]) -> bool:
+    def holds(self, start: int, spec: StreamSpec, records: Sequence[RecordsEntry]) -> bool:
         """Whether the datasets hold exactly these records from row `start` on."""
         batch = join(spec, records)
         if not np.array_equal(self._time[start : start + batch.rows], batch.times):
@@ -220,6 +223,12 @@ class StreamGroup:
             self.columns[name].equals(start, values, batch.masks.get(name))
             for name, values in batch.values.items()
         )
+
+
+def _alone_or_together(entries: Sequence[RecordsEntry]) -> Iterable[Sequence[RecordsEntry]]:
+    """Large records stay where they are; joining them would copy them."""
+    large = entries[0].frames[0, 3] >= LARGE_BYTES
+    return ([entry] for entry in entries) if large else [entries]
 
 
 def _dtype(channel: Channel) -> Any:

@@ -144,6 +144,21 @@ def append(dataset: Any, values: np.ndarray[Any, Any]) -> None:
         dataset[start:] = values
 
 
+def has_rows_of_its_own(dataset: Any) -> bool:
+    """Whether each chunk is one row, stored as it is."""
+    filters = dataset.id.get_create_plist().get_nfilters()
+    return bool(dataset.chunks == (1, *dataset.shape[1:]) and not filters)
+
+
+def append_chunks(dataset: Any, values: np.ndarray[Any, Any]) -> None:
+    """Put rows at the end, each of which is a chunk, past HDF5's own buffers."""
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    rest = (0,) * (dataset.ndim - 1)
+    for row, value in enumerate(values, start):
+        dataset.id.write_direct_chunk((row, *rest), np.ascontiguousarray(value, dataset.dtype))
+
+
 def put(target: Any, name: str, value: object) -> None:
     """Replace an attribute's value where it stands, so that the tree does not change."""
     target.attrs.modify(name, value)

@@ -21,7 +21,7 @@ from ringdaq.model import StreamSpec
 from ringdaq.recorder import hdf5, tree
 from ringdaq.recorder.accounts import Ledger
 from ringdaq.recorder.disk import Disk
-from ringdaq.recorder.entries import Body, GapEntry, Manifest, RecordEntry, StreamOpened
+from ringdaq.recorder.entries import Body, GapEntry, Manifest, RecordsEntry, StreamOpened
 from ringdaq.recorder.group import StreamGroup
 from ringdaq.recorder.ordered import OrderedFile
 from ringdaq.recorder.packing import unpack
@@ -74,8 +74,8 @@ class LiveFile:
         """Take the journal's next entry; it reaches the disk with the next `flush`."""
         self.next_entry += 1
         for counted in self.ledger.take(body):
-            if isinstance(counted, RecordEntry):
-                self._take_record(counted)
+            if isinstance(counted, RecordsEntry):
+                self._take_records(counted)
             elif isinstance(counted, GapEntry):
                 self._take_gap(counted)
             elif isinstance(counted, StreamOpened):
@@ -85,11 +85,11 @@ class LiveFile:
                 tree.add_pipelines(self._entry, counted.description)
         self._bytes.check()
 
-    def _take_record(self, record: RecordEntry) -> None:
-        opened = self.ledger.streams[record.stream]
-        record = unpack(record, opened.schema_ipc)
-        self._of_index[record.stream].add(record, opened.spec)
-        self._last_nanos = max(self._last_nanos, record.last_nanos)
+    def _take_records(self, records: RecordsEntry) -> None:
+        opened = self.ledger.streams[records.stream]
+        records = unpack(records, opened.schema_ipc)
+        self._of_index[records.stream].add(records, opened.spec)
+        self._last_nanos = max(self._last_nanos, records.last_nanos)
 
     def _take_gap(self, gap: GapEntry) -> None:
         opened = self.ledger.streams[gap.stream]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from ringdaq.errors import CorruptJournalError, MissingExtraError
-from ringdaq.recorder.entries import NO_CODEC, RecordEntry
+from ringdaq.recorder.entries import NO_CODEC, RecordsEntry
 
 CODECS = {"none": NO_CODEC, "lz4": 1, "zstd": 2}
 _NAMES = {number: name for name, number in CODECS.items()}
@@ -24,31 +25,44 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def pack(record: RecordEntry, schema_ipc: bytes, codec: str) -> RecordEntry:
-    """The same record, its payload an Arrow message with packed buffers."""
+def pack(records: RecordsEntry, schema_ipc: bytes, codec: str) -> RecordsEntry:
+    """The same records, their payloads Arrow messages with packed buffers."""
     arrow = _arrow()
     schema = arrow.ipc.read_schema(arrow.py_buffer(schema_ipc))
-    batch = arrow.ipc.read_record_batch(arrow.py_buffer(record.payload), schema)
-    sink = arrow.BufferOutputStream()
     options = arrow.ipc.IpcWriteOptions(compression=codec)
-    with arrow.ipc.new_stream(sink, schema, options=options) as writer:
-        writer.write_batch(batch)
-    messages = arrow.ipc.MessageReader.open_stream(sink.getvalue())
-    messages.read_next_message()
-    payload = memoryview(messages.read_next_message().serialize())
-    return replace(record, payload=payload, codec=CODECS[codec])
+
+    def packed(payload: memoryview) -> Any:
+        batch = arrow.ipc.read_record_batch(arrow.py_buffer(payload), schema)
+        sink = arrow.BufferOutputStream()
+        with arrow.ipc.new_stream(sink, schema, options=options) as writer:
+            writer.write_batch(batch)
+        messages = arrow.ipc.MessageReader.open_stream(sink.getvalue())
+        messages.read_next_message()
+        return messages.read_next_message().serialize()
+
+    return _with_payloads(records, map(packed, records.each()), CODECS[codec])
 
 
-def unpack(record: RecordEntry, schema_ipc: bytes) -> RecordEntry:
-    """The record as every reader of records takes it; raises `CorruptJournalError`."""
-    if record.codec == NO_CODEC:
-        return record
+def unpack(records: RecordsEntry, schema_ipc: bytes) -> RecordsEntry:
+    """The records as every reader takes them; raises `CorruptJournalError`."""
+    if records.codec == NO_CODEC:
+        return records
     arrow = _arrow()
     schema = arrow.ipc.read_schema(arrow.py_buffer(schema_ipc))
+
+    def unpacked(payload: memoryview) -> Any:
+        return arrow.ipc.read_record_batch(arrow.py_buffer(payload), schema).serialize()
+
     try:
-        batch = arrow.ipc.read_record_batch(arrow.py_buffer(record.payload), schema)
+        return _with_payloads(records, map(unpacked, records.each()), NO_CODEC)
     except (arrow.ArrowInvalid, OSError) as error:
         raise CorruptJournalError(
-            f"a record packed with {_NAMES[record.codec]} cannot be unpacked: {error}"
+            f"a record packed with {_NAMES[records.codec]} cannot be unpacked: {error}"
         ) from error
-    return replace(record, payload=memoryview(batch.serialize()), codec=NO_CODEC)
+
+
+def _with_payloads(records: RecordsEntry, payloads: Iterable[Any], codec: int) -> RecordsEntry:
+    parts = [memoryview(payload) for payload in payloads]
+    frames = records.frames.copy()
+    frames[:, 3] = [part.nbytes for part in parts]
+    return replace(records, frames=frames, payloads=b"".join(parts), codec=codec)

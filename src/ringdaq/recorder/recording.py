@@ -9,9 +9,10 @@ from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.recorder.accounts import Account, Ledger
+from ringdaq.recorder.behind import FileBehind
 from ringdaq.recorder.description import Description, Source
 from ringdaq.recorder.disk import Disk
-from ringdaq.recorder.entries import Body, End, Manifest, RecordEntry, StreamOpened
+from ringdaq.recorder.entries import Body, End, Manifest, RecordsEntry, StreamOpened
 from ringdaq.recorder.file import FileKeeper
 from ringdaq.recorder.follow import RingFollower
 from ringdaq.recorder.hdf5 import to_json
@@ -40,8 +41,9 @@ class Recording:
         keep_journal: bool = True,
         disk: Disk | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        behind: bool = False,
     ) -> None:
-        """Go on with the recording's journal, or begin one.
+        """Go on with a journal, or begin one; its file is written here, or `behind`, by a thread.
 
         Raises `BlockingIOError` while another process writes it.
         """
@@ -74,7 +76,8 @@ class Recording:
             segment_bytes=segment_bytes,
             disk=self._disk,
         )
-        self.file = FileKeeper(description, flush_secs=flush_secs, disk=self._disk)
+        keeper = FileKeeper(description, flush_secs=flush_secs, disk=self._disk)
+        self.file: FileKeeper | FileBehind = FileBehind(keeper) if behind else keeper
         if not self._begun:
             self.ledger.description = description.plain
 
@@ -171,7 +174,7 @@ class Recording:
         frames = {n: s.schema_ipc for n, s in known.items() if s.spec.kind == FRAMES}
         return [
             pack(body, frames[body.stream], codec)
-            if isinstance(body, RecordEntry) and body.stream in frames
+            if isinstance(body, RecordsEntry) and body.stream in frames
             else body
             for body in bodies
         ]

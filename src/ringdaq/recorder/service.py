@@ -181,7 +181,10 @@ class RecorderService:
 
     def _open(self, description: Description) -> Recording:
         recording = Recording(
-            description, flush_secs=self._flush_secs, keep_journal=self._keep_journal
+            description,
+            flush_secs=self._flush_secs,
+            keep_journal=self._keep_journal,
+            behind=True,
         )
         self._recordings[description.recording_id] = recording
         if self._noter is not None:

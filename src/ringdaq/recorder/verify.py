@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ringdaq.errors import RecordingError
 from ringdaq.recorder.accounts import Ledger
-from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.entries import RecordsEntry
 from ringdaq.recorder.group import StreamGroup
 from ringdaq.recorder.live import LiveFile
 from ringdaq.recorder.packing import unpack
@@ -22,7 +22,7 @@ class _Run:
 
     group: StreamGroup
     start: int
-    records: list[RecordEntry] = field(default_factory=list)
+    records: list[RecordsEntry] = field(default_factory=list)
     bytes: int = 0
 
 
@@ -34,7 +34,7 @@ def verify(live: LiveFile, journal: JournalReader) -> Iterator[None]:
     run: dict[int, _Run] = {}
     for entry in journal.entries():
         for body in ledger.take(entry.body):
-            if not isinstance(body, RecordEntry):
+            if not isinstance(body, RecordsEntry):
                 continue
             group = live.group_of(body.stream)
             waiting = run.setdefault(id(group), _Run(group, 0))
@@ -42,7 +42,7 @@ def verify(live: LiveFile, journal: JournalReader) -> Iterator[None]:
                 _compare(waiting, ledger)
             body = unpack(body, ledger.streams[body.stream].schema_ipc)
             waiting.records.append(body)
-            waiting.bytes += len(body.payload)
+            waiting.bytes += len(body.payloads)
             written[names[id(group)]] += body.rows
             if waiting.bytes >= PIECE_BYTES:
                 _compare(waiting, ledger)
@@ -61,7 +61,7 @@ def _compare(run: _Run, ledger: Ledger) -> None:
         raise RecordingError(
             f"the stream {spec.name!r} differs from its journal in the rows from {run.start} on"
         )
-    run.start += sum(record.rows for record in run.records)
+    run.start += sum(entry.rows for entry in run.records)
     run.records, run.bytes = [], 0
 
 

@@ -179,6 +179,21 @@ class StreamReader:
             for values, missing in found
         ]
 
+    def copy_many(
+        self, sequence: int, end: int, max_bytes: int
+    ) -> tuple[NDArray[np.int64], memoryview]:
+        """Copy records from one on as they are, verified: their frames, and their payloads.
+
+        Ends before `end` after `max_bytes`, or before a record that is gone or damaged unless it is
+        the first. A frame, [records, 5], is as in `frame`, and the length of the payload in bytes.
+        """
+        try:
+            found, payloads = self._open().copy_many(sequence, end, max_bytes)
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+        frames = np.frombuffer(found, np.int64).reshape(-1, 5)
+        return frames, memoryview(payloads)[: int(frames[:, 4].sum())]
+
     def latest(self) -> Record | None:
         """Copy the newest record; `None` if there is none."""
         reader = self._open()

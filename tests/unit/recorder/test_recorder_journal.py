@@ -6,6 +6,7 @@ import errno
 import os
 import random
 
+import numpy as np
 import pytest
 
 from ringdaq.errors import RecordingError
@@ -18,7 +19,7 @@ from ringdaq.recorder.entries import (
     End,
     GapEntry,
     Manifest,
-    RecordEntry,
+    RecordsEntry,
     StreamOpened,
 )
 from ringdaq.recorder.journal import DirectoryLock, JournalWriter, NotDurableError, segment_paths
@@ -31,7 +32,8 @@ SPEC = StreamSpec("meter", "rows", (Channel("value", "float64", "W"),))
 def record(sequence, rows=1, first_row=None, size=40):
     payload = random.Random(sequence).randbytes(size)
     first_row = sequence if first_row is None else first_row
-    return RecordEntry(0, sequence, first_row, rows, sequence * 10, sequence * 10 + 9, payload)
+    frames = np.array([[rows, sequence * 10, sequence * 10 + 9, size]])
+    return RecordsEntry(0, sequence, first_row, frames, payload)
 
 
 class Books:
@@ -87,7 +89,7 @@ class BrokenDisk(Disk):
 
 
 def records(directory):
-    return [e.body for e in JournalReader(directory).entries() if isinstance(e.body, RecordEntry)]
+    return [e.body for e in JournalReader(directory).entries() if isinstance(e.body, RecordsEntry)]
 
 
 def sequences(directory):
@@ -113,9 +115,9 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def _comparable(body):
-    if not isinstance(body, RecordEntry):
+    if not isinstance(body, RecordsEntry):
         return body
-    return (body.stream, body.sequence, body.first_row, body.rows, bytes(body.payload))
+    return (body.stream, body.sequence, body.first_row, body.frames.tolist(), bytes(body.payloads))
 
 
 def test_each_segment_can_be_read_without_the_older_ones(tmp_path):
@@ -183,7 +185,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
     books.writer.close()
     (path,) = segment_paths(tmp_path)
     whole = path.read_bytes()
-    genuine = {body.sequence: bytes(body.payload) for body in wanted}
+    genuine = {body.sequence: bytes(body.payloads) for body in wanted}
     chance = random.Random(1)
     for _ in range(500):
         place, bit = chance.randrange(len(whole)), chance.randrange(8)
@@ -192,12 +194,12 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
         path.write_bytes(damaged)
         reader = JournalReader(tmp_path)
         try:
-            found = [e.body for e in reader.entries() if isinstance(e.body, RecordEntry)]
+            found = [e.body for e in reader.entries() if isinstance(e.body, RecordsEntry)]
         except RecordingError:
             continue
         assert reader.damage or len(found) == 0
         assert len(found) >= (19 if place >= SEGMENT_HEADER_BYTES else 0)
-        assert all(genuine[body.sequence] == bytes(body.payload) for body in found)
+        assert all(genuine[body.sequence] == bytes(body.payloads) for body in found)
 
 
 def test_damage_is_reported_with_its_range_and_becomes_a_gap(tmp_path):
@@ -205,7 +207,7 @@ def test_damage_is_reported_with_its_range_and_becomes_a_gap(tmp_path):
     books.commit(*map(record, range(10)))
     books.writer.close()
     (path,) = segment_paths(tmp_path)
-    third = [e for e in JournalReader(tmp_path).entries() if isinstance(e.body, RecordEntry)][3]
+    third = [e for e in JournalReader(tmp_path).entries() if isinstance(e.body, RecordsEntry)][3]
     with path.open("r+b") as file:
         file.seek(third.offset + 60)
         file.write(b"\xff" * 8)
@@ -246,7 +248,7 @@ def test_a_newer_format_is_refused_with_both_numbers(tmp_path):
     newer[8:12] = (FORMAT_VERSION + 1).to_bytes(4, "little")
     newer[-4:] = entries.zlib.crc32(newer[:-4]).to_bytes(4, "little")
     (tmp_path / "segment-00000001.journal").write_bytes(newer)
-    with pytest.raises(RecordingError, match="format 1; found format 2"):
+    with pytest.raises(RecordingError, match="format 2; found format 3"):
         sequences(tmp_path)
 
 
@@ -298,7 +300,7 @@ def test_a_segment_whose_sync_failed_is_never_called_durable(tmp_path):
     books.commit(record(1))
     assert len(segment_paths(tmp_path)) == 2
     found = records(tmp_path)
-    assert [len(body.payload) for body in found] == [40, 40]
+    assert [len(body.payloads) for body in found] == [40, 40]
 
 
 def test_a_removed_journal_is_not_written_on(tmp_path):

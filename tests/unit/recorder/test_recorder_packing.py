@@ -11,7 +11,7 @@ import pytest
 from ringdaq.errors import MissingExtraError
 from ringdaq.recorder import recover
 from ringdaq.recorder.description import parse_description
-from ringdaq.recorder.entries import RecordEntry
+from ringdaq.recorder.entries import RecordsEntry
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.scan import JournalReader
 
@@ -46,7 +46,7 @@ def test_images_may_be_packed_in_the_journal(bench, tmp_path, codec):
     bench.open("stage", "eeg", "camera")
     record(bench, codec=codec)
     bodies = [entry.body for entry in JournalReader(bench.journal).entries()]
-    codecs = {(b.stream, b.codec) for b in bodies if isinstance(b, RecordEntry)}
+    codecs = {(b.stream, b.codec) for b in bodies if isinstance(b, RecordsEntry)}
     assert codecs == {(0, 0), (1, 0), (2, ["none", "lz4", "zstd"].index(codec))}
     check(bench.file)
     again = tmp_path / "again.h5"
