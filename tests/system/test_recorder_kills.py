@@ -17,6 +17,7 @@ import pytest
 from recorder_stand import Stand, Writer, wait_until
 
 from ringdaq.recorder import describe_file, recover
+from ringdaq.recorder.follow import PIECE_BYTES
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +25,8 @@ KILLS = 10
 ROUNDS = 10
 RATE = 10_000
 STREAM = "fast"
+HITS, ROW_BYTES = 5, 256
+"""Damaged bytes, and the least that a row takes in the journal."""
 
 
 @pytest.fixture
@@ -206,7 +209,7 @@ def test_a_recording_that_nobody_finished_is_finished_at_the_next_start(stand, s
 
 
 def test_damage_to_the_journal_is_found_and_never_read_as_data(stand, start_writer, tmp_path):
-    writer = start_writer(rate=RATE, total=2_000, capacity_bytes=8 << 20)
+    writer = start_writer(rate=RATE, total=6_000, capacity_bytes=8 << 20)
     stand.start_recorder()
     stand.open("run", [writer.reader])
     writer.go()
@@ -219,7 +222,7 @@ def test_damage_to_the_journal_is_found_and_never_read_as_data(stand, start_writ
     (segment,) = journal.glob("segment-*.journal")
     data = bytearray(segment.read_bytes())
     chance = random.Random(7)
-    for _ in range(20):
+    for _ in range(HITS):
         place = chance.randrange(1000, len(data))
         data[place] ^= 0xFF
     segment.write_bytes(data)
@@ -228,7 +231,7 @@ def test_damage_to_the_journal_is_found_and_never_read_as_data(stand, start_writ
     check_law({"streams": report.streams})
     counters = report.streams[STREAM]
     assert counters["produced_rows"] == writer.total
-    assert 0 < counters["gap_rows"] <= 20 * 2
+    assert 0 < counters["gap_rows"] <= HITS * PIECE_BYTES // ROW_BYTES
     with h5py.File(tmp_path / "damaged.h5") as file:
         group = file["entry"][STREAM]
         kept, value = group["n"][:], group["value"][:]

@@ -13,8 +13,8 @@ from ringdaq.streams import RingStatistics, StreamReader
 
 log = logging.getLogger(__name__)
 
-# One damaged entry of a journal costs no more than this.
-PIECE_BYTES = 4 << 20
+# A damaged entry of a journal costs no more than this, or one record that is larger.
+PIECE_BYTES = 32 << 10
 LAPPED = "lapped"
 CORRUPT = "corrupt record"
 RING_GONE = "ring gone"
