@@ -17,7 +17,7 @@ from crash_disk import SECTOR, FailingDisk, Image, NotingDisk
 from crash_load import Load, check_file, check_journal, durable_rows
 from soak_plan import report, seconds_for
 
-from ringdaq.recorder import hdf5, recover
+from ringdaq.recorder import hdf5, ordered, recover
 
 pytestmark = pytest.mark.slow
 
@@ -174,10 +174,14 @@ def make_load(ring_directory, tmp_path):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of eight rows, so that trees of chunks grow and split within a test."""
-    monkeypatch.setattr(hdf5, "CHUNK_BYTES", 64)
+    for name in ("CHUNK_BYTES", "PACKED_CHUNK_BYTES", "TABLE_CHUNK_BYTES"):
+        monkeypatch.setattr(hdf5, name, 64)
+    monkeypatch.setattr(ordered, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(ordered, "PAGE_BYTES", 16)
     monkeypatch.setattr(hdf5, "BLOCK_CHUNK_BYTES", 512)
 
 
+@pytest.mark.timeout(600)
 def test_every_step_of_a_recording_may_be_its_last(make_load, ring_directory, small_chunks):
     load = make_load(seed=SEED, rows=6, steps=24)
     checker = go_through(load, load.base, ring_directory / "image", every=8)

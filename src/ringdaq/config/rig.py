@@ -155,8 +155,10 @@ class ScriptsConfig(Section):
 class RecordingConfig(Section):
     """`[recording]`: how runs are kept."""
 
+    commit_secs: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """How often rows are made durable; 0 is at once, at a disk's sync and some work a record."""
     flush_secs: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """How often the journal and the file are made durable."""
+    """How often the growing file shows what is new."""
     keep_journal: bool = True
     """Whether the journal stays after the file is sealed."""
     continuous: list[str] = Field(default_factory=list)

@@ -112,6 +112,7 @@ class RecordingDesk:
                 "recordings": list(self._open.values()),
                 "data_directory": str(self.data_directory),
                 "expected": sorted(self._expected),
+                "commit_secs": self._rig.recording.commit_secs,
                 "flush_secs": self._rig.recording.flush_secs,
                 "keep_journal": self._rig.recording.keep_journal,
             }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ringdaq.errors import CorruptRecordError, OverrunError, StreamError
 from ringdaq.recorder.accounts import Account
+from ringdaq.recorder.alarm import Watch
 from ringdaq.recorder.description import Source
 from ringdaq.recorder.entries import Body, RecordsEntry
 from ringdaq.streams import RingStatistics, StreamReader
@@ -40,6 +41,8 @@ class RingFollower:
         self.source = source
         self._reader: StreamReader | None = None
         self._gone = False
+        self._watch: Watch | None = None
+        self._unwatchable = False
         # If the ring went before its end was known: how many gaps there were until then.
         self._unmeasured: int | None = None
 
@@ -75,6 +78,20 @@ class RingFollower:
             self._gone = True
             self.close()
             return None
+
+    def watch(self) -> Watch | None:
+        """What tells of the ring's next record; `None` if there may be none."""
+        if self.source.end_sequence is not None or self.writer_gone() or self._reader is None:
+            return None
+        if self._watch is None and not self._unwatchable:
+            try:
+                self._watch = self._reader.watch()
+            except OSError as error:
+                self._unwatchable = True
+                log.warning(
+                    "rows are looked for now and then only: %s: %s", error, self.source.path
+                )
+        return self._watch
 
     def writer_gone(self) -> bool:
         """Whether nothing more can come."""
@@ -187,6 +204,7 @@ class RingFollower:
 
     def close(self) -> None:
         """Let go of the ring."""
+        self._watch = None
         if self._reader is not None:
             self._reader.close()
             self._reader = None

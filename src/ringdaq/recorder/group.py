@@ -42,8 +42,10 @@ class Column:
 
     def append_missing(self, rows: int) -> None:
         """Rows of a generation that lacks this channel."""
-        self.dataset.resize(self.dataset.shape[0] + rows, axis=0)
         start = self.mask.shape[0]
+        self.dataset.resize(start + rows, axis=0)
+        if self.dataset.dtype.kind == "f":
+            self.dataset[start:] = np.nan
         self.mask.resize(start + rows, axis=0)
         self.mask[start:] = True
 
@@ -64,10 +66,7 @@ class StreamGroup:
     def __init__(self, group: Any, spec: StreamSpec, storage: Storage | None = None) -> None:
         """Fill an empty HDF5 group with the datasets of a stream."""
         storage = storage or Storage()
-        self._storage: dict[str, Any] = {
-            "chunk_bytes": storage.chunk_bytes,
-            "filters": storage.filters(),
-        }
+        self._filters, self._chunk_bytes = storage.filters(), storage.chunk_bytes
         self.spec = spec
         self.group = group
         self.rows = 0
@@ -75,7 +74,7 @@ class StreamGroup:
         self.pending_bytes = 0
         self._pending: list[tuple[StreamSpec, list[RecordsEntry]]] = []
         group.attrs.update(_attributes(spec))
-        self._time = hdf5.growing(self.group, TIME, np.int64, **self._storage)
+        self._time = self._growing(TIME, np.int64)
         self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
         self._masks = (
             hdf5.group(self.group, MISSING, "NXcollection") if spec.kind == "rows" else None
@@ -87,6 +86,12 @@ class StreamGroup:
             self.add_generation(spec)
         if spec.kind != "rows":
             self._say_what_to_plot()
+
+    def _growing(self, name: str, dtype: Any, **more: Any) -> Any:
+        chunk_bytes = self._chunk_bytes if more.get("row_shape") else None
+        return hdf5.growing(
+            self.group, name, dtype, chunk_bytes=chunk_bytes, filters=self._filters, **more
+        )
 
     def _say_what_to_plot(self) -> None:
         column = next(iter(self.columns.values()))
@@ -121,15 +126,9 @@ class StreamGroup:
 
     def _add_channel(self, channel: Channel) -> None:
         link = hdf5.link_name(channel.name, (*self.group, MISSING))
-        is_float = channel.dtype.startswith("float")
-        dataset = hdf5.growing(
-            self.group,
-            link,
-            _dtype(channel),
-            row_shape=channel.shape,
-            rows=self.rows,
-            fill=np.nan if is_float and self._masks is not None else None,
-            **self._storage,
+        fill = np.nan if self.rows and channel.dtype.startswith("float") else None
+        dataset = self._growing(
+            link, _dtype(channel), row_shape=channel.shape, rows=self.rows, fill=fill
         )
         dataset.attrs.update(_channel_attributes(channel))
         self.columns[channel.name] = Column(dataset, self._mask(link, dataset))
@@ -145,9 +144,7 @@ class StreamGroup:
 
     def _add_samples(self, spec: StreamSpec) -> None:
         channels = spec.channels
-        dataset = hdf5.growing(
-            self.group, SAMPLES, channels[0].dtype, row_shape=(len(channels),), **self._storage
-        )
+        dataset = self._growing(SAMPLES, channels[0].dtype, row_shape=(len(channels),))
         same = {c.unit for c in channels} if all(_is_physical(c) for c in channels) else {""}
         dataset.attrs["units"] = same.pop() if len(same) == 1 else ""
         dataset.attrs["physical"] = "samples * channel_scale + channel_offset, in channel_unit"

@@ -13,7 +13,10 @@ import numpy as np
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import MissingExtraError
 
-CHUNK_BYTES = 64 << 10
+# A large chunk is read quickly; one that changes its size each time it grows must be small.
+CHUNK_BYTES = 1 << 20
+PACKED_CHUNK_BYTES = 64 << 10
+TABLE_CHUNK_BYTES = 8 << 10
 BLOCK_CHUNK_BYTES = 256 << 10
 EPOCH = "1970-01-01T00:00:00+00:00"
 UNITS_IN_NAMES = {"nanos": "ns", "secs": "s", "hz": "Hz", "bytes": "byte", "percent": "%"}
@@ -123,7 +126,8 @@ def growing(
 ) -> Any:
     """A new dataset that grows along its first axis, chunked for appending."""
     row_bytes = np.dtype(dtype).itemsize * int(np.prod(row_shape, dtype=np.int64))
-    wanted = (chunk_bytes or BLOCK_CHUNK_BYTES) if row_shape else CHUNK_BYTES
+    single = PACKED_CHUNK_BYTES if filters else CHUNK_BYTES
+    wanted = chunk_bytes or (BLOCK_CHUNK_BYTES if row_shape else single)
     chunk_rows = max(1, wanted // max(1, row_bytes))
     return parent.create_dataset(
         name,

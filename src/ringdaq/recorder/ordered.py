@@ -6,6 +6,8 @@ nobody can read.
 Here HDF5 writes into memory, and `commit` brings that to the file: first what nothing leads to yet,
 then the file's end, then what is rewritten in place, the lengths of datasets last.
 Every step is one write of one object, so each dataset is as before or as after it.
+Of chunks, only the pages that change are written: a chunk that is hardly begun takes hardly any
+room on the disk, and one that goes on growing is not written again and again.
 An error of the disk leaves the rest in memory for the next try; HDF5 never learns of it.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 
 from ringdaq.recorder.disk import Disk
@@ -22,6 +25,9 @@ _OBJECT_HEADER_PREFIX_BYTES = 16
 _MESSAGE_PREFIX_BYTES = 8
 _MAX_MESSAGE = 0x18
 _MAX_EMPTY_BYTES = 1024
+PAGE_BYTES = 4096
+# What is smaller is written whole.
+CHUNK_BYTES = 64 << 10
 # Steps of a commit, for what is rewritten in place.
 _SUPERBLOCK, _HEAP, _DATA, _TREE, _NAMES, _HEADER = range(6)
 _SIGNATURES = {
@@ -116,11 +122,17 @@ class OrderedFile:
             self._waiting.put(start, bytes(data))
             return len(data)
         try:
-            self._disk.write_at(self._fd, data, start)
+            self._write_beyond(data, start)
         except OSError as error:
             self._error = error
             self._waiting.put(start, bytes(data))
         return len(data)
+
+    def _write_beyond(self, data: bytes | memoryview, place: int) -> None:
+        """Write where the file has nothing yet; zeros at the end are there by themselves."""
+        if len(data) >= CHUNK_BYTES and not any(data[-PAGE_BYTES:]):
+            data = bytes(data).rstrip(b"\0")
+        self._disk.write_at(self._fd, data, place)
 
     def readinto(self, target: memoryview) -> int:
         """Give bytes as HDF5 wrote them; there are zeros where it did not."""
@@ -170,15 +182,27 @@ class OrderedFile:
         for place, data in self._waiting.between(self._committed, 1 << 62):
             if place < self._committed:
                 continue
-            self._disk.write_at(self._fd, data, place)
+            self._write_beyond(data, place)
             self._waiting.remove(place)
         if self._end > self._committed:
             self._disk.truncate(self._fd, self._end)
 
     def _write_in_place(self) -> None:
         for place, data in sorted(self._waiting.all(), key=_step):
-            self._disk.write_at(self._fd, data, place)
+            for start, changed in self._changed(place, data):
+                self._disk.write_at(self._fd, changed, start)
             self._waiting.remove(place)
+
+    def _changed(self, place: int, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The pages that the file does not hold like this; what is small or no chunk, whole."""
+        if len(data) < CHUNK_BYTES or _step((place, data))[0] != _DATA:
+            yield place, data
+            return
+        held = os.pread(self._fd, len(data), place).ljust(len(data), b"\0")
+        for start in range(0, len(data), PAGE_BYTES):
+            page = data[start : start + PAGE_BYTES]
+            if page != held[start : start + PAGE_BYTES]:
+                yield place + start, page
 
     def sync(self) -> None:
         """Return when what was committed is on the medium."""

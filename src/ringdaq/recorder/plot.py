@@ -64,7 +64,7 @@ class DefaultPlot:
         assert axis is not None
         name = hdf5.link_name(positions.spec.instrument or axis.name)
         label = self._link(signal, channel.name, avoid=name)
-        self._axis = hdf5.growing(self._data, name, np.float64, fill=np.nan)
+        self._axis = hdf5.growing(self._data, name, np.float64)
         self._axis.attrs.update({"units": hdf5.text(axis.unit), "derived": HELD})
         self._data.attrs.update({"signal": label, "axes": [name], f"{name}_indices": np.int64(0)})
         self._chosen = True

@@ -9,6 +9,7 @@ from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.recorder.accounts import Account, Ledger
+from ringdaq.recorder.alarm import Watch
 from ringdaq.recorder.behind import FileBehind
 from ringdaq.recorder.description import Description, Source
 from ringdaq.recorder.disk import Disk
@@ -122,6 +123,18 @@ class Recording:
         return found
 
     # --- work
+
+    def awaited(self) -> list[tuple[Watch, int]]:
+        """The rings' next records, as an `Alarm` takes them; none while the disk takes nothing."""
+        if self.error or self.state != "recording":
+            return []
+        found: list[tuple[Watch, int]] = []
+        for index, account in self.ledger.accounts.items():
+            follower = self._followers.get(index)
+            watch = None if follower is None else follower.watch()
+            if watch is not None:
+                found.append((watch, account.next_sequence))
+        return found
 
     def step(self) -> bool:
         """Do what there is to do now; returns whether there is more to do at once."""

@@ -3,10 +3,12 @@
 While nothing is recorded it sleeps until the daemon says something.
 While something is, it looks at the rings twenty times a second: what it finds is durable a moment
 later, and one look costs less than being woken by every record.
+Where the rig file asks for that (`commit_secs = 0`), it is woken by every record all the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -19,6 +21,7 @@ from typing import Any
 from ringdaq import __version__
 from ringdaq.control import ControlClient
 from ringdaq.errors import RecordingError, RingdaqError
+from ringdaq.recorder.alarm import Alarm
 from ringdaq.recorder.catalogue.noter import Noter
 from ringdaq.recorder.description import Description, parse_description
 from ringdaq.recorder.rebuild import find_description
@@ -28,7 +31,7 @@ from ringdaq.recorder.seal import read_mark, unsealed
 
 log = logging.getLogger(__name__)
 
-TICK_SECS = 0.05
+COMMIT_SECS = 0.05
 FLUSH_SECS = 1.0
 REPORT_SECS = 1.0
 LAST_REPORT_SECS = 5.0
@@ -43,9 +46,8 @@ class RecorderService:
 
     def __init__(self, socket_path: Path) -> None:
         self._events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
-        self._client = ControlClient.connect(
-            socket_path, lambda name, params: self._events.put((name, params))
-        )
+        self._alarm = Alarm()
+        self._client = ControlClient.connect(socket_path, self._put)
         self._reporter = Reporter(
             lambda method, params: self._client.call(method, params, timeout=CALL_SECS)
         )
@@ -55,6 +57,8 @@ class RecorderService:
         """Recordings whose journal another process still holds."""
         self._orphans: list[Path] = []
         """Journals of recordings that nobody describes any more."""
+        self._commit_secs = COMMIT_SECS
+        self._look_at = 0.0
         self._flush_secs = FLUSH_SECS
         self._keep_journal = True
         self._report_at = 0.0
@@ -78,14 +82,19 @@ class RecorderService:
         if self._noter is not None:
             self._noter.close()
         self._client.close()
+        self._alarm.close()
 
     def stop(self) -> None:
         """Leave soon; open recordings stay unsealed, for the next recorder. Any thread may call."""
-        self._events.put(("stop", {}))
+        self._put("stop", {})
+
+    def _put(self, event: str, params: dict[str, Any]) -> None:
+        self._events.put((event, params))
+        self._alarm.ring()
 
     def _watch(self) -> None:
         self._client.closed.wait()
-        self._events.put((HUNG_UP, {}))
+        self._put(HUNG_UP, {})
 
     def _done(self) -> bool:
         if self._stopped:
@@ -99,6 +108,7 @@ class RecorderService:
     def _attach(self) -> None:
         self._client.call("hello", {"role": "recorder", "pid": os.getpid(), "version": __version__})
         reply = self._client.call("recorder.attach", {})
+        self._commit_secs = float(reply.get("commit_secs", COMMIT_SECS))
         self._flush_secs = float(reply.get("flush_secs", FLUSH_SECS))
         self._keep_journal = bool(reply.get("keep_journal", True))
         if directory := reply.get("data_directory"):
@@ -135,14 +145,23 @@ class RecorderService:
 
     def _listen(self, more: bool) -> None:
         """Take all events; sleeps until one comes or the rings are to be looked at again."""
-        busy = bool(self._recordings or self._waiting or self._orphans)
-        timeout = 0.0 if more else TICK_SECS if busy else None
-        try:
+        if not more:
+            self._sleep()
+        self._look_at = time.monotonic() + (self._commit_secs or COMMIT_SECS)
+        with contextlib.suppress(queue.Empty):
             while True:
-                self._handle(*self._events.get(timeout=timeout))
-                timeout = 0.0
-        except queue.Empty:
-            pass
+                self._handle(*self._events.get_nowait())
+
+    def _sleep(self) -> None:
+        if not (self._recordings or self._waiting or self._orphans):
+            self._alarm.sleep(None)
+        elif self._commit_secs:
+            self._alarm.sleep(self._look_at - time.monotonic())
+        else:
+            awaited = [
+                one for recording in self._recordings.values() for one in recording.awaited()
+            ]
+            self._alarm.sleep(self._look_at - time.monotonic(), awaited)
 
     def _handle(self, event: str, params: dict[str, Any]) -> None:
         if event.startswith("recording."):

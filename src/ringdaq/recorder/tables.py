@@ -47,9 +47,10 @@ def build_table(entry: Any, name: str, texts: Sequence[str], numbers: Sequence[s
     """An empty table; texts have a fixed length, so that a crash cannot orphan them."""
     table = hdf5.group(entry, name, "NXcollection")
     for column in texts:
-        hdf5.growing(table, column, f"S{NAME_BYTES}")
+        hdf5.growing(table, column, f"S{NAME_BYTES}", chunk_bytes=hdf5.TABLE_CHUNK_BYTES)
     for column in numbers:
-        hdf5.growing(table, column, np.int64).attrs["units"] = ""
+        made = hdf5.growing(table, column, np.int64, chunk_bytes=hdf5.TABLE_CHUNK_BYTES)
+        made.attrs["units"] = ""
     return table
 
 

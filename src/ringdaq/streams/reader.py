@@ -327,6 +327,10 @@ class StreamReader:
         """
         return Following(self, self.start(start), timeout=timeout, skip_lost=skip_lost)
 
+    def watch(self) -> core.Watch:
+        """Tells by a descriptor that a record is there; raises `OSError` where no kernel does."""
+        return core.Watch(self._open())
+
     def waiter(self) -> Waiter:
         """Waits for this ring in a coroutine."""
         return Waiter(self._open())
