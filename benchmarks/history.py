@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,34 +19,42 @@ START = 1_700_000_000_000_000_000
 DTYPE = "float32"
 
 
-def measure_history() -> list[dict[str, Any]]:
-    """Rows of the table: the first query, and one that is moved a little."""
-    directory = Path(tempfile.mkdtemp(prefix="ringdaq-bench-", dir="/dev/shm"))
+@dataclass(frozen=True)
+class Figures:
+    """Seconds of the first query, of one that is moved a little, and of reading the bytes once."""
+
+    cold: float
+    panned: float
+    limit: float
+
+
+def measure_history(directory: Path, share: float) -> Figures:
+    """Fill a ring with a part of the five minutes, and ask for all of it."""
+    secs = max(10, int(SECS * share))
     desk = HistoryDesk(directory, lambda: None)
     try:
-        with _filled(directory):
-            limit = _seconds(_reading_of(CHANNELS * RATE * SECS * np.dtype(DTYPE).itemsize))
-            cold = _seconds(lambda: _ask(desk, 0))
-            panned = min(_seconds(lambda n=n: _ask(desk, n)) for n in range(1, 6))
+        with _filled(directory, secs):
+            limit = _seconds(_reading_of(CHANNELS * RATE * secs * np.dtype(DTYPE).itemsize))
+            cold = _seconds(lambda: _ask(desk, 0, secs))
+            panned = min(_seconds(lambda n=n: _ask(desk, n, secs)) for n in range(1, 6))
     finally:
         desk.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    return [_row("history_5min", cold, limit), _row("history_5min_panning", panned, limit)]
+    return Figures(cold, panned, limit)
 
 
-def _filled(directory: Path) -> StreamWriter:
+def _filled(directory: Path, secs: int) -> StreamWriter:
     channels = tuple(Channel(f"c{n}", DTYPE, "uV") for n in range(CHANNELS))
     spec = StreamSpec("eeg", "samples", channels, sample_rate=Fraction(RATE))
     writer = StreamWriter.create(directory, spec, capacity_bytes=256 << 20)
     block = np.random.default_rng(1).normal(size=(BLOCK, CHANNELS)).astype(DTYPE)
-    for n in range(RATE * SECS // BLOCK):
+    for n in range(RATE * secs // BLOCK):
         writer.write_block(START + n * BLOCK * 1_000_000_000 // RATE, block)
     return writer
 
 
-def _ask(desk: HistoryDesk, shift: int) -> None:
+def _ask(desk: HistoryDesk, shift: int, secs: int) -> None:
     since = START + shift * 1_000_000_000
-    found = desk.query("eeg", since, START + SECS * 1_000_000_000, max_points=POINTS)
+    found = desk.query("eeg", since, START + secs * 1_000_000_000, max_points=POINTS)
     assert found.folded
     assert len(found.channels) == CHANNELS
 
@@ -64,14 +69,3 @@ def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _row(name: str, seconds: float, limit: float) -> dict[str, Any]:
-    value, bound = seconds * 1e3, limit * 1e3
-    return {"id": name, "value": value, "unit": "ms", "limit": bound, "ratio": value / bound,
-            "peers": {}}  # fmt: skip
-
-
-if __name__ == "__main__":
-    for row in measure_history():
-        print(json.dumps(row))

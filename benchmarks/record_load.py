@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from benchmarks.measure import quantile
 from ringdaq.clock import now_nanos
 from ringdaq.model import Channel, StreamSpec
+from ringdaq.recorder import describe_file
+from ringdaq.recorder.alarm import Alarm
 from ringdaq.recorder.description import parse_description
 from ringdaq.recorder.recording import Recording
 from ringdaq.streams import StreamReader, StreamWriter
 
+TIMES = 41
 METER = StreamSpec("meter", "rows", (Channel("value", "float64", "W"),), instrument="meter")
 CAMERA = StreamSpec("camera", "frames", (Channel("image", "uint16", shape=(512, 512)),))
 
@@ -65,18 +70,23 @@ class Load:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.paths = [Path(path) for path in self._answer()]
+        self.paths = [Path(path) for path in self.answer()]
 
-    def _answer(self) -> Any:
+    def answer(self) -> Any:
+        """Wait for what the process says."""
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
-    def run(self, secs: float) -> list[float]:
-        """Produce for so long; returns how late each turn of the loop was, in seconds."""
+    def start(self, secs: float) -> None:
+        """Let it produce for so long; `answer` then gives how late each turn of its loop was."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{secs}\n")
         self._process.stdin.flush()
-        late: list[float] = self._answer()
+
+    def run(self, secs: float) -> list[float]:
+        """Produce for so long; returns how late each turn of the loop was, in seconds."""
+        self.start(secs)
+        late: list[float] = self.answer()
         return late
 
     def __enter__(self) -> Self:
@@ -111,43 +121,42 @@ def finish(recording: Recording, directory: Path, paths: list[Path]) -> None:
     """End a recording and wait until its file is sealed."""
     recording.update(parse_description(describe(directory, paths, end=True)))
     while recording.state == "recording":
-        recording.step()
+        if not recording.step():
+            time.sleep(0.002)  # the file is sealed by a thread
     if recording.state != "sealed":
         raise RuntimeError(str(recording.report()))
 
 
-def rows(directory: Path, rings: Path, *, rate: int, secs: float, tick_secs: float) -> list[float]:
-    """How late each row became durable, in seconds; the rings are looked at so far apart."""
-    place = directory / f"rows{tick_secs}"
-    writer = StreamWriter.create(rings, METER, capacity_bytes=64 << 20)
-    recording = Recording(parse_description(describe(place, [writer.path])))
-    stop = threading.Event()
-    thread = threading.Thread(target=_produce, args=(writer, rate, stop))
-    thread.start()
-    late, seen, end = [], 0, time.monotonic() + secs
-    with StreamReader.open(writer.path) as reader:
-        while time.monotonic() < end:
-            recording.step()
-            kept = now_nanos()
-            account = recording.ledger.accounts.get(0)
-            known = account.next_sequence if account else 0
-            late += [(kept - reader.read(n).last_nanos) / 1e9 for n in range(seen, known)]
-            seen = known
-            time.sleep(tick_secs)
-    stop.set()
-    thread.join()
-    finish(recording, place, [writer.path])
-    writer.close()
+def rows(directory: Path, rings: Path, *, secs: float, commit_secs: float) -> list[float]:
+    """How late each row became durable, in seconds, by the loop of the recorder's process."""
+    place, kept, alarm = directory / f"rows{commit_secs}", list[tuple[int, int]](), Alarm()
+    with Load(rings) as load:
+        path = load.paths[0]
+        recording = Recording(parse_description(describe(place, [path])), behind=True)
+        recording.step()
+        load.start(secs)
+        end = look_at = time.monotonic()
+        end += secs
+        while look_at < end:
+            alarm.sleep(look_at - time.monotonic(), () if commit_secs else recording.awaited())
+            look_at = time.monotonic() + (commit_secs or 0.05)
+            while recording.step():
+                pass
+            kept.append((recording.ledger.accounts[0].next_sequence, now_nanos()))
+        load.answer()
+        late = list(_late(path, kept))
+        finish(recording, place, [path])
     return late
 
 
-def _produce(writer: StreamWriter, rate: int, stop: threading.Event) -> None:
-    begun, made = time.monotonic(), 0
-    while not stop.wait(0.001):
-        due = int((time.monotonic() - begun) * rate)
-        for _ in range(made, due):
-            writer.append(now_nanos(), 1.5)
-        made = due
+def _late(path: Path, kept: list[tuple[int, int]]) -> Iterator[float]:
+    seen = 0
+    with StreamReader.open(path) as reader:
+        for next_sequence, nanos in kept:
+            while seen < next_sequence:
+                frames, _ = reader.copy_many(seen, next_sequence, 1 << 24)
+                yield from ((nanos - frames[:, 2]) / 1e9).tolist()
+                seen += len(frames)
 
 
 @dataclass(frozen=True)
@@ -160,29 +169,39 @@ class Kept:
 
 
 def frames(directory: Path, rings: Path, count: int) -> Kept:
-    """Record images as fast as they can be kept; the time of making them does not count."""
+    """Make and record images as fast as they can be kept in journal and file, both synced."""
     writer = StreamWriter.create(rings, CAMERA, capacity_bytes=160 << 20)
-    recording = Recording(parse_description(describe(directory, [writer.path])))
+    recording = Recording(parse_description(describe(directory, [writer.path])), behind=True)
     image = np.random.default_rng(2).integers(0, 4096, (512, 512), np.uint16)
     recording.step()
-    secs, batch = 0.0, 32
+    before, batch = time.perf_counter(), 32
     for _ in range(count // batch):
         for _ in range(batch):
             writer.write_frame(now_nanos(), image)
-        before = time.perf_counter()
         while recording.step():
             pass
-        secs += time.perf_counter() - before
-    before = time.perf_counter()
-    live = recording.file._live
-    assert live is not None
-    live.flush()
-    live._bytes.sync()
-    secs += time.perf_counter() - before
+    made = count // batch * batch
+    while _rows_in(directory / "bench.h5") < made:
+        time.sleep(0.02)
+    _sync(directory / "bench.h5")
+    secs = time.perf_counter() - before
     finish(recording, directory, [writer.path])
     lost = recording.report()["streams"]["camera"]["gap_rows"]
     writer.close()
-    return Kept(count // batch * batch * image.nbytes, secs, lost)
+    return Kept(made * image.nbytes, secs, lost)
+
+
+def _rows_in(path: Path) -> int:
+    """What a reader of the growing file finds."""
+    if not path.exists():
+        return 0
+    return int(describe_file(path)["streams"].get("camera", {"rows": 0})["durable_rows"])
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    os.fdatasync(fd)
+    os.close(fd)
 
 
 def events(directory: Path, rings: Path, count: int) -> tuple[float, float]:
@@ -203,10 +222,10 @@ def events(directory: Path, rings: Path, count: int) -> tuple[float, float]:
     with h5py.File(bare, "w") as file:
         file["time"], file["value"] = np.arange(count) * 1000, np.arange(count) * 0.5
     ours_secs, bare_secs = [], []
-    for _ in range(15):
+    for _ in range(TIMES):
         ours_secs.append(_timed(lambda: _read_default(directory / "bench.h5", h5py)))
         bare_secs.append(_timed(lambda: _read_bare(bare, h5py)))
-    return sorted(ours_secs)[7], sorted(bare_secs)[7]
+    return quantile(ours_secs, 0.5), quantile(bare_secs, 0.5)
 
 
 def _timed(work: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -60,6 +61,14 @@ class Stand:
         """Have rings recorded, and wait until rows are kept."""
         self._tell("recording.open", describe(self._directory, paths))
         self._await(lambda: bool(self._reports.get("streams")))
+
+    def pause(self) -> None:
+        """Let the recorder stand still."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on; what it missed is still in the rings."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End the recorder."""
