@@ -100,10 +100,10 @@ class _Builder:
         """Make the pools that transforms name, as wide as what they make."""
         for name, pool in self._graph.config.body.pools.items():
             users = [s for s in self._graph.stages if s.config.pool == name and s.planned]
-            forms = [stage.output for stage in users if stage.output is not None]
-            if forms:
-                channels = max(len(form.channels) for form in forms)
-                samples = max(form.samples for form in forms)
+            if users:
+                channels, samples = (
+                    max(sizes) for sizes in zip(*(user.shape for user in users), strict=True)
+                )
                 self._pipeline.pool(name, channels, samples, pool.packets)
 
     def _source(self, stage: CheckedStage) -> None:

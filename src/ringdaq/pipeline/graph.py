@@ -28,6 +28,7 @@ from ringdaq.pipeline.stages.rings import RingSink, RingSource
 from ringdaq.pipeline.transform import Planned, Transform
 
 RINGS = Path("/dev/shm")
+MOST_HZ, MOST_SAMPLES = 10**9, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class CheckedStage:
         """The names of what a transform becomes in the core; the last one is its own."""
         count = len(self.planned.stages) if self.planned is not None else 1
         return [f"{self.name}.{place}" for place in range(1, count)] + [self.name]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels and rows that a packet of its pool must hold: what comes, and what it makes."""
+        forms = [form for form in (self.given, self.output) if form is not None]
+        return max(len(form.channels) for form in forms), max(form.samples for form in forms)
 
     def close_plugin(self) -> None:
         """Tell a plugin that no packet comes any more."""
@@ -317,7 +324,7 @@ class _Checker:
         if stage.kind.role == "source":
             if getattr(stage.part, "connects", False) and not self._connect:
                 return stage
-            return replace(stage, output=stage.part.format())
+            return replace(stage, output=sane(stage.part.format()))
         if stage.given is None:
             return stage
         if stage.kind.role == "sink":
@@ -332,6 +339,22 @@ class _Checker:
 
 def _is(stage: CheckedStage, part: type) -> bool:
     return isinstance(stage.part, part)
+
+
+def sane(form: PacketFormat) -> PacketFormat:
+    """Refuse a source's form that the core cannot count in."""
+    rate = form.rate
+    if not 0 < rate <= MOST_HZ or rate.denominator > MOST_HZ:
+        raise RefusedError(
+            f"a rate lies above 0 and up to {MOST_HZ} Hz, and is a fraction of numbers up to that; "
+            f"found {float(rate):g} Hz"
+        )
+    if not form.channels or not 0 < form.samples <= MOST_SAMPLES:
+        raise RefusedError(
+            f"packets hold 1 to {MOST_SAMPLES} samples of at least one channel; "
+            f"found {form.samples} of {len(form.channels)}"
+        )
+    return form
 
 
 def check_sink(sink: Any, given: PacketFormat) -> None:

@@ -148,12 +148,12 @@ class _Room:
         self._problems.append(self._config.problem(("pool", name, key), text))
 
     def _needs(self, stage: CheckedStage) -> dict[str, int]:
-        assert stage.output is not None
         leaving = [e for e in self._after(stage.name) if not self._is_inline(e)]
         waits = any(not self.flows_on(edge) for edge in leaving)
+        channels, samples = stage.shape
         return {
-            "channels": len(stage.output.channels),
-            "samples": stage.output.samples,
+            "channels": channels,
+            "samples": samples,
             "packets": SPARE_PACKETS + self._room_after(stage.name) if waits else 0,
         }
 

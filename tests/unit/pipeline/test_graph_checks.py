@@ -139,6 +139,9 @@ HZ = f"not below half the rate of {RATE} Hz"
         ('type = "notch"; harmonics = 3', 11, HZ),
         ('type = "envelope"; cutoff_hz = 125', 11, HZ),
         ('type = "sos"; sos = [[1, 0, 0, 1, 0]]', 11, "at least 6 items"),
+        ('type = "sos"; sos = [[1, 0, 0, 1, 3, 0]]', 9, "section 0 is not stable"),
+        ('type = "sos"; sos = [[1, 0, 0, 0, 0, 0]]', 9, "section 0 is not stable"),
+        ('type = "epoch"; before_secs = 0; after_secs = 3600; late_secs = 3599', 12, "more than"),
         ('type = "decimate"; factor = 1', 11, "greater than or equal to 2"),
         ('type = "rfft"; length = 48', 11, "power of two"),
         ('type = "rfft"; length = 32', 11, "does not hold packets of 50 samples"),
@@ -212,6 +215,13 @@ def test_a_preset_is_refused_with_its_own_line(rings: Path) -> None:
     check(config, rings=rings)
     with pytest.raises(ConfigError, match="line 16: stage 'notch': 600 Hz"):
         check(config.with_preset("us"), rings=rings)
+
+
+@pytest.mark.parametrize("rate", ["1e-300", "3.3333333333333333e-9"])
+def test_a_rate_that_cannot_be_counted_in_is_refused(rate: str, tmp_path: Path) -> None:
+    text = stage(f'type = "simulated_eeg"; rate_hz = {rate}') + SINK
+    found = refusal(text, tmp_path)
+    assert "line 1: stage 'simulated_eeg': a rate lies above 0 and up to 1000000000 Hz" in found
 
 
 # --- queues and pools

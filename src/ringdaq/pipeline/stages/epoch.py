@@ -11,6 +11,8 @@ from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
 from ringdaq.pipeline.stages.channels import ChannelName, index_of
 from ringdaq.pipeline.transform import CoreStage, Planned, Transform, need_volts
 
+MOST_ROWS = 1_000_000
+"""Samples that may be kept."""
 Span = Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -37,6 +39,11 @@ class Epoch(Transform):
         )
         if before + after == 0:
             raise RefusedError(f"holds no sample at {given.rate} Hz; make it longer", "after_secs")
+        if before + after + late > MOST_ROWS:
+            raise RefusedError(
+                f"{before + after + late} samples are more than the {MOST_ROWS} that may be kept",
+                "late_secs" if late > before + after else "after_secs",
+            )
         parameters: dict[str, Any] = {"before": before, "after": after, "late": late}
         if self.channel is not None:
             parameters["channel"] = index_of(self.channel, given, "channel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -29,7 +30,8 @@ class SosFilter(Transform):
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002
         """The core's `sos`."""
         need_volts(given)
-        parameters = {"sos": self.sections(float(given.rate)), "state": self.state}
+        sos = stable(self.sections(float(given.rate)))
+        parameters = {"sos": sos, "state": self.state}
         return Planned((CoreStage("sos", parameters),), replace(given, kind="filtered"))
 
 
@@ -158,7 +160,7 @@ class Envelope(Transform):
         need_volts(given)
         rate = float(given.rate)
         below_nyquist(self.cutoff_hz, rate, "cutoff_hz")
-        sos = to_rows(signal.butter(self.order, self.cutoff_hz, fs=rate, output="sos"))
+        sos = stable(to_rows(signal.butter(self.order, self.cutoff_hz, fs=rate, output="sos")))
         parameters = {"sos": sos, "state": self.state}
         return Planned((CoreStage("envelope", parameters),), replace(given, kind="filtered"))
 
@@ -171,6 +173,20 @@ def below_nyquist(frequency: float, rate: float, key: str) -> None:
             f"above which there is nothing",
             key,
         )
+
+
+def stable(sos: Sos) -> Sos:
+    """Refuse sections whose output grows without end, such as of a cutoff next to 0 Hz."""
+    for place, row in enumerate(sos):
+        a0, a1, a2 = row[3:]
+        inside = a0 != 0 and abs(a2 / a0) <= 1 and abs(a1 / a0) <= 1 + a2 / a0
+        if not inside or not all(map(math.isfinite, row)):
+            numbers = ", ".join(f"{number:.6g}" for number in row)
+            raise RefusedError(
+                f"section {place} is not stable, its poles must lie within the unit circle; "
+                f"found {numbers}"
+            )
+    return sos
 
 
 def to_rows(sos: Any) -> Sos:

@@ -22,7 +22,7 @@ class Threshold(Transform):
     """How far the channel must come back before it can cross again."""
     edge: Literal["rising", "falling"] = "rising"
     """From below, or from above."""
-    rest_secs: Annotated[float, Field(ge=0)] = 0.0
+    rest_secs: Annotated[float, Field(ge=0, le=3600)] = 0.0
     """After a trigger, how long none follows."""
 
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002

@@ -11,6 +11,8 @@ from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
 from ringdaq.pipeline.transform import CoreStage, Planned, Transform, need_volts
 
 Span = Annotated[float, Field(gt=0, le=3600)]
+MOST_ROWS = 1_000_000
+"""Samples of a source that may wait."""
 
 
 class Zip(Transform):
@@ -34,6 +36,11 @@ class Zip(Transform):
         assert site.second is not None
         for form in (given, site.second):
             need_volts(form)
+            if self.keep_secs * form.rate > MOST_ROWS:
+                raise RefusedError(
+                    f"{self.keep_secs:g} s at {form.rate} Hz are more than {MOST_ROWS} samples",
+                    "keep_secs",
+                )
         second = [replace(c, name=f"{self.second_prefix}{c.name}") for c in site.second.channels]
         channels = (*given.channels, *second)
         names = [channel.name for channel in channels]
