@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
+import edfio
 import numpy as np
 import pytest
 from pipeline_kit import T0, form, site, view
 
+from ringdaq.config import parse_pipeline
 from ringdaq.errors import RecordingError
+from ringdaq.pipeline import RunningPipeline, build, check
 from ringdaq.pipeline.sinks.csv_file import CsvFile
 
 
@@ -69,3 +73,38 @@ def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="a folder that is there"):
         written(tmp_path / "missing", form())
+
+
+def test_the_shortest_graph_that_records_writes_a_line_for_every_sample(tmp_path: Path) -> None:
+    text = """
+        [[stage]]
+        type = "edf_replay"
+        file = "short.edf"
+        loop = false
+        speed = 100
+        [[stage]]
+        type = "to_voltage"
+        [[stage]]
+        type = "csv_sink"
+        file = "out.csv"
+    """
+    counts = np.arange(-400, 400, dtype=np.int16)
+    signal = edfio.EdfSignal.from_digital(
+        counts, 200, label="Cz", physical_dimension="uV", physical_range=(-3276.8, 3276.7)
+    )
+    edfio.Edf([signal]).write(tmp_path / "short.edf")
+    config = parse_pipeline(text, tmp_path / "pipeline.toml")
+    graph = check(config, rings=tmp_path / "rings", connect=True)
+    with RunningPipeline(build(graph)) as pipeline:
+        deadline = time.monotonic() + 30
+        while not pipeline.over:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert pipeline.drain(30)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        heading, *lines = csv.reader(file)
+    assert heading == ["time_nanos", "Cz [V]"]
+    assert len(lines) == 800
+    found = [float(value) for _, value in lines]
+    np.testing.assert_allclose(found, counts * 1e-7, rtol=1e-5, atol=1e-12)
+    assert set(np.diff([int(at) for at, _ in lines]).tolist()) == {50_000}

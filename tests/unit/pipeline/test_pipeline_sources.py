@@ -172,3 +172,31 @@ def test_all_types_of_sources_and_sinks_are_to_be_had() -> None:
 
 def test_rates_are_exact() -> None:
     assert simulated(rate_hz=16_000.0).format().rate == Fraction(16_000)
+
+
+def test_it_runs_neither_fast_nor_slow_and_no_two_blocks_have_one_time() -> None:
+    class OwnTime:
+        """A clock that only those who wait turn."""
+
+        time = 0.0
+
+        def now(self) -> float:
+            return self.time
+
+        def wait_for(self, changed: threading.Condition, seconds: float) -> None:
+            self.time += seconds
+
+        def wait_until_set(self, event: threading.Event, seconds: float) -> bool:
+            if not event.is_set():
+                self.time += max(0.0, seconds)
+            return event.is_set()
+
+    source, feed, timer = simulated(rate_hz=250, block_secs=0.128), ListFeed(250 * 600), OwnTime()
+    source.format()
+    instrument: Any = source._producer
+    instrument._timer = timer
+    source.run(feed)
+    made = len(feed.samples) / 250
+    assert timer.time == pytest.approx(made, abs=1e-6)
+    times = feed.times(Fraction(250))
+    assert set(np.diff(times).tolist()) == {4_000_000}
