@@ -33,7 +33,7 @@ from ringdaq.streams import RingDirectory, StreamReader
 log = logging.getLogger(__name__)
 
 BEAT_SECS = 1.0
-LOOK_SECS = 0.25
+LOOK_SECS = 0.5
 CALL_SECS = 10.0
 DRAIN_SECS = 60.0
 STOP_SECS = 5.0

@@ -18,6 +18,7 @@ from graph_stand import wait_until as wait
 from ringdaq.errors import ConfigError, PipelineError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import build
+from ringdaq.pipeline import running as running_module
 from ringdaq.pipeline import tapping as tapping_module
 from ringdaq.pipeline.process import check_names, has_records, is_over, make_room
 from ringdaq.pipeline.running import RunningPipeline
@@ -41,6 +42,21 @@ class Beside(Plugin):
         self.packets += 1
         if self.packets == 2:
             raise ValueError("the second")
+"""
+
+HANGS = """
+import threading
+from pathlib import Path
+from ringdaq.pipeline import Plugin
+
+class Hangs(Plugin):
+    name = "hangs"
+    description = "Comes back when a file is there."
+
+    def process(self, view):
+        while not Path("{go}").exists():
+            threading.Event().wait(0.01)
+        return view.data
 """
 
 
@@ -118,6 +134,22 @@ def test_a_source_that_ends_ends_the_pipeline_with_all_that_it_made(tmp_path: Pa
         assert figures["sources"]["board"]["blocks"] == figures["stages"]["out"]["packets"]
         assert figures["lost"] == figures["sources"]["board"]["refused"] == 0
         assert sum(n for _, n in pipeline.latency()["volts"]["histogram"]) == out_packets(pipeline)
+
+
+def test_a_stage_that_does_not_come_back_is_noticed(
+    tmp_path: Path, raw: StreamWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_module, "HANG_SECS", 0.2)
+    go = tmp_path / "go"
+    (tmp_path / "plugin.py").write_text(HANGS.format(go=go))
+    text = SOURCE + VOLTS + '[[stage]]\ntype = "plugin"\nfile = "plugin.py"\n' + SINK
+    with driven(text, tmp_path) as pipeline:
+        play(raw, counts(1))
+        wait(lambda: pipeline.hanging() == "in")
+        go.touch()
+        wait(lambda: pipeline.hanging() == "")
+        pipeline.pause()
+        assert pipeline.hanging() == ""
 
 
 def test_changes_build_on_each_other_and_are_all_or_none(tmp_path: Path, raw: StreamWriter) -> None:
