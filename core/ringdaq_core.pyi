@@ -7,7 +7,7 @@ number, a time (int64 nanoseconds since the epoch) and a count of bytes are plai
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, final
+from typing import Any, Self, final
 
 from typing_extensions import Buffer, CapsuleType
 
@@ -259,22 +259,30 @@ class Loan:
     def give_back(self) -> None:
         """Forget it, unless it was committed."""
 
-@final
 class Located:
-    """A record in the mapping.
+    """A record in the mapping, the newest one if none is named.
 
     The message's head in the mapping may change under whoever follows its offsets, and must not be
-    used: `head` copies it.
+    used: `head` copies it. Leaving it as a context calls `lapped` if the record is gone.
     """
+
+    def __new__(cls, reader: RingReader, sequence: int | None, owner: object) -> Self: ...
+    @property
+    def owner(self) -> Any:
+        """What was given as such."""
 
     @property
     def sequence(self) -> int: ...
     @property
-    def frame(self) -> tuple[int, int, int, int]:
-        """As in `read`."""
-
+    def rows(self) -> int: ...
+    @property
+    def first_nanos(self) -> int: ...
     @property
     def last_nanos(self) -> int: ...
+    @property
+    def first_row(self) -> int:
+        """Rows before the record."""
+
     @property
     def place(self) -> tuple[int, int]:
         """Offset and length of the payload."""
@@ -291,6 +299,9 @@ class Located:
 
         Whoever takes the array moves it away, as the Arrow C data interface has it.
         """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, error: object, traceback: object, /) -> None: ...
 
 @final
 class RingReader:
@@ -341,8 +352,8 @@ class RingReader:
         follows them, if anything, means nothing.
         """
 
-    def locate(self, sequence: int | None = None) -> Located:
-        """Find a record in the mapping, the newest one if none is named."""
+    def frame(self, sequence: int) -> tuple[int, int, int, int]:
+        """Of a record: as in `read`."""
 
     def intact(self, sequence: int) -> bool:
         """Whether a record is still there, so that what was seen of it was whole."""

@@ -15,6 +15,9 @@ use crate::region::{PRIVATE_MODE, Region, clock_nanos};
 use crate::sync::AtomicU32;
 use crate::wake::Bell;
 
+/// How long one who was woken early looks for its record before it sleeps again.
+const LINGER_NANOS: i64 = 50_000;
+
 /// The `.wake` file, mapped for writing by both sides; read-only by readers of a group.
 #[derive(Debug)]
 pub struct WakeFile {
@@ -81,6 +84,18 @@ impl Bell for WakeFile {
 
     fn wake_all(&self) {
         futex_wake(self.word(), i32::MAX);
+    }
+
+    fn linger(&self, is_due: impl Fn() -> bool) -> bool {
+        let begun = clock_nanos();
+        while !is_due() {
+            if clock_nanos() - begun > LINGER_NANOS {
+                return false;
+            }
+            // The writer may be waiting for this very processor.
+            std::thread::yield_now();
+        }
+        true
     }
 
     fn is_writable(&self) -> bool {

@@ -92,6 +92,15 @@ impl<B: Bell, P: Payer> Ringer<B, P> {
         Self { debt, payer, woken_nanos: i64::MIN / 2 }
     }
 
+    /// Begins to wake a reader that sleeps alone, for a record that is about to be committed.
+    ///
+    /// A hint: it may miss one, and `tell` after the commit does not.
+    pub fn hail(&self) {
+        if waiting(&self.debt.bell) == Waiting::Somebody {
+            self.tell_now();
+        }
+    }
+
     /// Wakes whoever waits, now or soon; to be called after each commit.
     pub fn tell(&mut self, clock: impl FnOnce() -> i64) {
         // SeqCst: puts the commit before both looks below in the one order that all threads agree

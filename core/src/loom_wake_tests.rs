@@ -30,6 +30,48 @@ fn loom_a_sleeper_is_never_forgotten() {
     });
 }
 
+#[test]
+fn loom_who_is_woken_too_soon_is_not_forgotten() {
+    check(|| {
+        let (memory, mut writer) = written(0);
+        let reader = Reader::new(memory, GEOMETRY);
+        let bell = LoomBell::new();
+        let ringing = Arc::clone(&bell);
+        let writing = thread::spawn(move || {
+            ring_bell(&*ringing);
+            append(&mut writer);
+            ring_bell(&*ringing);
+        });
+        while !wait_once(&reader, &*bell, 0, Duration::MAX) {}
+        assert_read_is_true(&reader, 0);
+        writing.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_two_sleepers_both_learn_of_a_record() {
+    check_up_to(3, || {
+        let (memory, mut writer) = written(0);
+        let bell = LoomBell::new();
+        let (other_memory, other_bell) = (Arc::clone(&memory), Arc::clone(&bell));
+        let sleep = |memory: Arc<LoomMemory>, bell: Arc<LoomBell>| {
+            let reader = Reader::new(memory, GEOMETRY);
+            while !wait_once(&reader, &*bell, 0, Duration::MAX) {}
+            assert_read_is_true(&reader, 0);
+        };
+        let sleeping = thread::spawn(move || sleep(other_memory, other_bell));
+        let ringing = Arc::clone(&bell);
+        let writing = thread::spawn(move || {
+            ring_bell(&*ringing);
+            append(&mut writer);
+            ring_bell(&*ringing);
+        });
+        sleep(memory, bell);
+        sleeping.join().unwrap();
+        writing.join().unwrap();
+    });
+}
+
 struct LoomPayer(thread::Thread);
 
 impl Payer for LoomPayer {

@@ -18,6 +18,9 @@ use crate::writer::{Slot, Stamp, Writer};
 /// The longest sleep before a reader makes sure that the writer still lives.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
+/// A record of so many bytes is committed before a sleeper wakes, which takes ten microseconds and more.
+const SOON_BYTES: usize = 64 << 10;
+
 /// Where the wake file of a ring lies.
 pub fn wake_path(ring: &Path) -> PathBuf {
     ring.with_extension("wake")
@@ -165,6 +168,13 @@ impl RingWriter {
         self.writer.fill(slot, at, bytes)
     }
 
+    /// Begins to wake a reader that sleeps alone, if a record of so many bytes is soon committed.
+    pub fn hail(&self, payload_len: usize) {
+        if payload_len <= SOON_BYTES {
+            self.ringer.hail();
+        }
+    }
+
     /// Publishes a filled slot, wakes who waits for it, and returns its sequence number.
     pub fn commit(&mut self, slot: Slot, first_nanos: i64, last_nanos: i64, rows: u64) -> u64 {
         let heartbeat_nanos = coarse_clock_nanos();
@@ -182,6 +192,7 @@ impl RingWriter {
         last_nanos: i64,
         rows: u64,
     ) -> Result<u64, RingError> {
+        self.hail(payload.len());
         let slot = self.reserve(payload.len() as u64)?;
         self.fill(&slot, 0, payload)?;
         Ok(self.commit(slot, first_nanos, last_nanos, rows))

@@ -3,11 +3,14 @@
 //! The bell is the first word of a small file beside the ring, which readers may write. Its lowest
 //! bit says that somebody may sleep, the next one that a wake-up was handed to one sleeper who is to
 //! pass it on, the third that more than one may sleep, and the rest counts. A waiter sets the lowest
-//! bit, and the third too if the lowest was set before, looks at the ring once more, and sleeps while
-//! the word keeps its value. The writer commits, looks at the bell, and only if somebody may sleep
-//! gives it a new value and wakes one sleeper: waking is what costs, and acquisition must not pay for
-//! each of its readers. The sleeper that woke wakes the others. The third bit is a hint on which
-//! nothing but the moment of a wake-up depends.
+//! bit, and the third too if the lowest was set before, in one step, looks at the ring once more, and
+//! sleeps while the word keeps its value. The writer commits, looks at the bell, and only if somebody
+//! may sleep gives it a new value and wakes one sleeper: waking is what costs, and acquisition must
+//! not pay for each of its readers. The sleeper that woke wakes the others, if there may be any.
+//!
+//! The writer may also ring for a record that it is about to commit, as whoever wakes takes longer
+//! than the rest of the commit. Who is awake too soon looks on for a moment, then sleeps again, and
+//! the ring after the commit forgets nobody.
 //!
 //! A killed waiter leaves the lowest bit set: one needless call. One that is killed in the few
 //! instructions between waking and passing on leaves the second bit set: the next reader that comes
@@ -44,6 +47,11 @@ pub trait Bell {
     fn wake_one(&self);
     /// Wakes all sleepers.
     fn wake_all(&self);
+
+    /// Looks on for a moment after the bell was rung for what is still to come.
+    fn linger(&self, is_due: impl Fn() -> bool) -> bool {
+        is_due()
+    }
 
     /// Whether this side may change the word.
     fn is_writable(&self) -> bool {
@@ -97,7 +105,8 @@ pub fn ring_bell<B: Bell>(bell: &B) {
     // came back would let a waiter sleep on. If somebody else has rung meanwhile, that is enough:
     // whoever it wakes looks at the ring after a fence of its own before it sleeps again.
     let rung = bell.word().fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
-        let rung = (value & !(ASLEEP | CROWD) | PASS_ON).wrapping_add(COUNT);
+        let others = if value & CROWD == 0 { 0 } else { PASS_ON };
+        let rung = (value & !(ASLEEP | CROWD) | others).wrapping_add(COUNT);
         (value & ASLEEP != 0).then_some(rung)
     });
     if rung.is_ok() {
@@ -117,6 +126,10 @@ pub fn wait_once<M: Memory, B: Bell>(
     if let Some(value) = announce(reader, bell, sequence) {
         bell.sleep(value, timeout);
         pass_on(bell);
+        // Relaxed: what is read next is acquired from the ring.
+        if bell.word().load(Ordering::Relaxed) / COUNT != value / COUNT {
+            return bell.linger(|| is_due(reader, sequence));
+        }
     }
     is_due(reader, sequence)
 }
@@ -132,14 +145,7 @@ pub fn announce<M: Memory, B: Bell>(reader: &Reader<M>, bell: &B, sequence: u64)
     if is_due(reader, sequence) {
         return None;
     }
-    // Relaxed: a hint, or ordered by the fence below.
-    let before = bell.word().load(Ordering::Relaxed);
-    let mark = if before & ASLEEP == 0 { ASLEEP } else { ASLEEP | CROWD };
-    // Relaxed: the fence below orders it.
-    let found = match bell.is_writable() {
-        true => bell.word().fetch_or(mark, Ordering::Relaxed) | mark,
-        false => before,
-    };
+    let found = mark(bell);
     // SeqCst: see `ring_bell`.
     fence(Ordering::SeqCst);
     if is_due(reader, sequence) {
@@ -150,6 +156,20 @@ pub fn announce<M: Memory, B: Bell>(reader: &Reader<M>, bell: &B, sequence: u64)
         return None;
     }
     Some(found)
+}
+
+/// Says that somebody is about to sleep, where that can be said; returns the word after it.
+fn mark<B: Bell>(bell: &B) -> u32 {
+    let marked = |word: u32| word | ASLEEP | if word & ASLEEP == 0 { 0 } else { CROWD };
+    // Relaxed: the caller's fence orders it. It is one step, so that of two who are about to sleep at
+    // the same time the second one says so.
+    let order = Ordering::Relaxed;
+    if !bell.is_writable() {
+        return bell.word().load(order);
+    }
+    match bell.word().fetch_update(order, order, |word| Some(marked(word))) {
+        Ok(before) | Err(before) => marked(before),
+    }
 }
 
 /// Wakes the other sleepers, if the writer left that to this one.

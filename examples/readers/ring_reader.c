@@ -32,8 +32,7 @@ static _Noreturn void damaged(const char *what) {
 }
 static uint64_t get(const uint8_t *from, unsigned bytes) {
     uint64_t value = 0;
-    memcpy(&value, from, bytes);
-    return value;
+    return memcpy(&value, from, bytes), value;
 }
 static uint64_t acquire(uint64_t at) {
     return atomic_load_explicit((const _Atomic uint64_t *)(ring + at), memory_order_acquire);
@@ -163,9 +162,10 @@ static bool await(uint64_t n, const char *path) { /* false once the writer has e
     static _Atomic uint32_t *bell;
     const struct timespec limit = {0, 250000000};
     char wake[4096];
-    for (uint32_t seen = 0;;) {
-        uint32_t own = bell && atomic_load(bell) & 1 ? 5 : 1; /* asleep; and not alone */
-        if (bell) seen = rights & PROT_WRITE ? atomic_fetch_or(bell, own) | own : atomic_load(bell);
+    for (;;) {
+        uint32_t own, seen = bell ? atomic_load(bell) : 0;
+        do own = rights & PROT_WRITE ? seen | (seen & 1 ? 5 : 1) : seen; /* asleep; and not alone */
+        while (bell && own != seen && !atomic_compare_exchange_weak(bell, &seen, own));
         atomic_thread_fence(memory_order_seq_cst);
         struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
         bool closed = acquire(STATE) >> 32, gone = fcntl(fd, F_OFD_GETLK, &lock);
@@ -178,7 +178,7 @@ static bool await(uint64_t n, const char *path) { /* false once the writer has e
             int file = open(wake, (rights & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
             bell = mmap(NULL, 64, rights, MAP_SHARED, file, 0);
             if (bell == MAP_FAILED) damaged("no wake file");
-        } else if (!(seen & 2)) syscall(SYS_futex, bell, FUTEX_WAIT, seen, &limit);
+        } else if (!(own & 2)) syscall(SYS_futex, bell, FUTEX_WAIT, own, &limit);
         if (rights & PROT_WRITE && atomic_fetch_and(bell, ~2u) & 2)
             syscall(SYS_futex, bell, FUTEX_WAKE, INT32_MAX);
     }

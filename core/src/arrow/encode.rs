@@ -190,6 +190,7 @@ impl Encoder {
             column(index).check(*kind, *nullable, rows)?;
         }
         let body = self.patch(rows, |index, kind| column(index).shape(kind));
+        ring.hail(self.template.len() + body);
         let slot = ring.reserve((self.template.len() + body) as u64)?;
         ring.fill(&slot, 0, self.template.bytes())?;
         let mut at = self.template.len();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -124,10 +125,11 @@ fn copied<'py>(
 }
 
 /// A record in the mapping.
-#[pyclass(name = "Located", module = "ringdaq_core", frozen)]
+#[pyclass(name = "Located", module = "ringdaq_core", frozen, subclass)]
 pub struct PyLocated {
     reader: Py<PyRingReader>,
     located: Located,
+    owner: Py<PyAny>,
     /// Arrays that were handed out; their contents belong to whoever has moved them away.
     #[allow(clippy::vec_box, reason = "their addresses must not change")]
     arrays: Mutex<Vec<Box<Lent>>>,
@@ -142,14 +144,42 @@ unsafe impl Send for Lent {}
 
 #[pymethods]
 impl PyLocated {
-    #[getter]
-    fn sequence(&self) -> u64 {
-        self.located.frame.sequence
+    #[new]
+    fn new(
+        reader: Bound<'_, PyRingReader>,
+        sequence: Option<u64>,
+        owner: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let ring = &reader.get().ring;
+        let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
+        let located = ring.locate(sequence)?;
+        Ok(Self { reader: reader.unbind(), located, owner, arrays: Mutex::default() })
     }
 
     #[getter]
-    fn frame(&self) -> PlainFrame {
-        plain(&self.located.frame)
+    fn owner(&self, py: Python<'_>) -> Py<PyAny> {
+        self.owner.clone_ref(py)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        slf: &Bound<'_, Self>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if !slf.get().intact() {
+            slf.call_method1(intern!(slf.py(), "lapped"), (error,))?;
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.located.frame.sequence
     }
 
     #[getter]
@@ -160,6 +190,21 @@ impl PyLocated {
     #[getter]
     fn place(&self) -> (usize, u64) {
         (self.located.payload_at, self.located.frame.payload_len)
+    }
+
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.located.frame.rows
+    }
+
+    #[getter]
+    fn first_nanos(&self) -> i64 {
+        self.located.frame.first_nanos
+    }
+
+    #[getter]
+    fn first_row(&self) -> u64 {
+        self.located.frame.first_row
     }
 
     #[getter]
@@ -284,12 +329,8 @@ impl PyRingReader {
         Ok((PyBytes::new(py, &frames), payloads))
     }
 
-    #[pyo3(signature = (sequence = None))]
-    fn locate(slf: Bound<'_, Self>, sequence: Option<u64>) -> PyResult<PyLocated> {
-        let ring = &slf.get().ring;
-        let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
-        let located = ring.locate(sequence)?;
-        Ok(PyLocated { reader: slf.unbind(), located, arrays: Mutex::default() })
+    fn frame(&self, sequence: u64) -> PyResult<PlainFrame> {
+        Ok(plain(&self.ring.locate(sequence)?.frame))
     }
 
     fn intact(&self, sequence: u64) -> bool {

@@ -105,16 +105,18 @@ class Following:
         while True:
             died = False
             try:
-                for record in self._reader.records_from(self._sequence, timeout=self._timeout):
-                    self._note(record)
-                    yield record
+                record = self._reader.next(self._sequence, self._timeout)
             except OverrunError as error:
                 self._note_loss(error)
                 continue
             except WriterGoneError:
                 if self._successor is None:
                     raise
-                died = True
+                died, record = True, None
+            if record is not None:
+                self._note(record)
+                yield record
+                continue
             following = self._next_generation()
             if following is None and died:
                 following = self._await_generation()

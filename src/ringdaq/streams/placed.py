@@ -3,94 +3,61 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import ringdaq_core as core
 
-from ringdaq.errors import StreamError
 from ringdaq.streams.failures import CORE_ERRORS
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.record import Record
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     import pyarrow as pa
 
 
-class _Reader(Protocol):
-    @property
-    def mapping(self) -> memoryview: ...
-    def error(self, error: Exception) -> StreamError: ...
-    def verify(self, sequence: int, *, cause: BaseException | None = None) -> None: ...
-
-
-class PlacedRecord(Record):
+class PlacedRecord(core.Located, Record):  # type: ignore[override]
     """A record that is not copied; what it shows is true if leaving it as a context raises nothing.
 
+    It is made of the core's reader, a sequence number, and the `StreamReader` that owns both.
     What leads to other bytes is copied before anyone follows it, as the writer may come by at any
     moment: the message's head, validity bits, text.
     """
 
-    def __init__(self, reader: _Reader, layout: Layout, located: core.Located) -> None:
-        # All that costs is put off until somebody wants it.
-        self._reader = reader
-        self._layout = layout
-        self._located = located
+    if not TYPE_CHECKING:
+        # The core makes it, in one call; there is nothing left to do.
+        __init__ = object.__init__
 
     @property
-    def sequence(self) -> int:  # type: ignore[override]
-        return self._located.sequence
-
-    @property
-    def rows(self) -> int:  # type: ignore[override]
-        return self._located.frame[0]
-
-    @property
-    def first_nanos(self) -> int:  # type: ignore[override]
-        return self._located.frame[1]
-
-    @property
-    def last_nanos(self) -> int:  # type: ignore[override]
-        return self._located.last_nanos
-
-    @property
-    def first_row(self) -> int:  # type: ignore[override]
-        return self._located.frame[3]
+    def _layout(self) -> Layout:  # type: ignore[override]
+        layout: Layout = self.owner.layout
+        return layout
 
     @cached_property
     def payload(self) -> memoryview:  # type: ignore[override]
-        at, length = self._located.place
-        return self._reader.mapping[at : at + length]
+        at, length = self.place
+        view: memoryview = self.owner.mapping[at : at + length]
+        return view
 
     @cached_property
     def _head(self) -> bytes:  # type: ignore[override]
         try:
-            return self._located.head()
+            return self.head()
         except CORE_ERRORS as error:
-            raise self._reader.error(error) from None
+            raise self.owner.error(error) from None
 
     def to_arrow(self) -> pa.RecordBatch:
         """The rows as pyarrow has them; numbers are not copied."""
-        layout = self._layout
+        layout: Layout = self.owner.layout
         try:
-            address = self._located.arrow()
+            address = self.arrow()
         except core.CorruptError as error:
             raise self._damage(error) from None
         except CORE_ERRORS as error:
-            raise self._reader.error(error) from None
+            raise self.owner.error(error) from None
         return layout.arrow_importer(address, layout.arrow_schema)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def lapped(self, error: BaseException | None) -> None:
+        """Called at the end of a context during which the writer came by."""
         # What the writer mixed up must not look like damage.
-        if not self._located.intact and (error is None or isinstance(error, Exception)):
-            self._reader.verify(self.sequence, cause=error)
+        if error is None or isinstance(error, Exception):
+            self.owner.verify(self.sequence, cause=error)

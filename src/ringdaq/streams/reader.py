@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -71,7 +71,8 @@ class StreamReader:
 
     def __init__(self, reader: core.RingReader, layout: Layout, path: Path) -> None:
         self._core: core.RingReader | None = reader
-        self._layout = layout
+        self.layout = layout
+        """The stream's spec and its Arrow schema."""
         self._mapping = reader.mapping()
         self.path = path
         self.generation: str = reader.generation
@@ -91,7 +92,7 @@ class StreamReader:
     @property
     def spec(self) -> StreamSpec:
         """What the stream carries."""
-        return self._layout.spec
+        return self.layout.spec
 
     @property
     def closed(self) -> bool:
@@ -102,11 +103,6 @@ class StreamReader:
     def writer_alive(self) -> bool:
         """Whether a living process holds the ring and has not closed it."""
         return self._open().writer_alive
-
-    @property
-    def layout(self) -> Layout:
-        """The stream's spec and its Arrow schema."""
-        return self._layout
 
     @property
     def mapping(self) -> memoryview:
@@ -149,12 +145,12 @@ class StreamReader:
             raise self.error(error) from None
         except OverflowError:
             raise self._no_sequence(sequence) from None
-        return Record(self._layout, sequence, frame, payload)
+        return Record(self.layout, sequence, frame, payload)
 
     def frame(self, sequence: int) -> tuple[int, int, int, int]:
         """A record's rows, first time, last time, and the rows before it; nothing is copied."""
         try:
-            return self._open().locate(sequence).frame
+            return self._open().frame(sequence)
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -233,10 +229,10 @@ class StreamReader:
         """
         if window_secs is not None or since is not None or until is not None:
             span = self.span(window_secs, since, until)
-            return WindowView(self._layout, [(self, self.sequences(span))])
+            return WindowView(self.layout, [(self, self.sequences(span))])
         # The same as `_in_place`; a call costs a tenth of looking at a record.
         try:
-            return PlacedRecord(self, self._layout, (self._core or self._open()).locate(sequence))
+            return PlacedRecord(self._core or self._open(), sequence, self)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         except OverflowError:
@@ -254,11 +250,11 @@ class StreamReader:
         `seconds` before the newest row; or from `since`, up to `until`, which is not part of it; or
         one of the two and `seconds`. Records are whole, so the first may begin a little earlier.
         """
-        return Window(self._layout, [self.copied(self.sequences(self.span(seconds, since, until)))])
+        return Window(self.layout, [self.copied(self.sequences(self.span(seconds, since, until)))])
 
     def snapshot(self) -> Window:
         """Copy everything that is left, from the oldest record to the newest."""
-        return Window(self._layout, [self.copied(self.sequences(Span()))])
+        return Window(self.layout, [self.copied(self.sequences(Span()))])
 
     def span(self, seconds: float | None, since: Moment | None, until: Moment | None) -> Span:
         """What a window was asked for by, with this ring's newest row."""
@@ -335,24 +331,24 @@ class StreamReader:
         """Waits for this ring in a coroutine."""
         return Waiter(self._open())
 
-    def records_from(self, sequence: int, *, timeout: float | None) -> Iterator[Record]:
-        """What `follow` gives to a loop."""
+    def next(self, sequence: int, timeout: float | None) -> Record | None:
+        """Sleep until a record is there, and copy it; `None` at the end or after the timeout.
+
+        One call, since whoever follows is woken with cold caches. Raises what `read` raises.
+        """
         patience = _FOREVER_SECS if timeout is None else timeout
         while True:
             try:
-                found = self._open().next(sequence, patience)
+                found = (self._core or self._open()).next(sequence, patience)
             except core.EndOfStreamError:
-                return
+                return None
             except core.NotYetWrittenError:
                 continue
             except CORE_ERRORS as error:
                 raise self.error(error) from None
             except OverflowError:
                 raise self._no_sequence(sequence) from None
-            if found is None:
-                return
-            yield Record(self._layout, sequence, *found)
-            sequence += 1
+            return None if found is None else Record(self.layout, sequence, *found)
 
     def start(self, start: Start) -> int:
         """The first record that a follower gets."""
@@ -393,7 +389,7 @@ class StreamReader:
 
     def _in_place(self, sequence: int | None) -> PlacedRecord:
         try:
-            return PlacedRecord(self, self._layout, self._open().locate(sequence))
+            return PlacedRecord(self._open(), sequence, self)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         except OverflowError:
