@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, final
 
-from typing_extensions import Buffer, CapsuleType
+from typing_extensions import Buffer, CapsuleType, disjoint_base
 
 __all__ = [
     "HEADER_SIZE",
@@ -37,6 +37,7 @@ __all__ = [
     "Pool",
     "Packet",
     "Chain",
+    "Copied",
     "Pipeline",
     "instruction_sets",
     "needed_capacity",
@@ -259,6 +260,37 @@ class Loan:
     def give_back(self) -> None:
         """Forget it, unless it was committed."""
 
+@disjoint_base
+class Copied:
+    """What was copied of a record; made empty or full, and filled once. Empty it raises."""
+
+    def __new__(
+        cls,
+        owner: object,
+        sequence: int = 0,
+        frame: tuple[int, int, int, int] | None = None,
+        payload: object = None,
+    ) -> Self: ...
+    @property
+    def owner(self) -> Any:
+        """What was given as such."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def first_nanos(self) -> int: ...
+    @property
+    def last_nanos(self) -> int: ...
+    @property
+    def first_row(self) -> int:
+        """Rows before the record."""
+
+    @property
+    def payload(self) -> Any: ...
+
+@disjoint_base
 class Located:
     """A record in the mapping, the newest one if none is named.
 
@@ -370,10 +402,8 @@ class RingReader:
         Notices a writer's death within 250 ms. Lets signal handlers run.
         """
 
-    def next(
-        self, sequence: int, timeout_secs: float
-    ) -> tuple[tuple[int, int, int, int], bytes] | None:
-        """`wait` and `read` in one; None after the timeout."""
+    def next(self, sequence: int, timeout_secs: float, into: Copied) -> bool:
+        """`wait` and `read` in one, into a record that was made before; False after the timeout."""
 
     def statistics(
         self,

@@ -44,6 +44,7 @@ impl PyAppender {
         if pending.is_idle(clock) {
             // Nobody waits, so this row need not either; a whole record at once is the shortest way.
             pending.committed_nanos = clock;
+            inner.hail();
             if inner.fill_row(&self.schema, time_nanos, values)? {
                 let (ring, encoder) = inner.ready()?;
                 encoder.write_row(ring, time_nanos)?;

@@ -5,6 +5,7 @@
 
 mod appender;
 mod columns;
+mod copied;
 mod errors;
 mod exhaustion;
 mod export;
@@ -41,6 +42,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<writer::PyRingWriter>()?;
     module.add_class::<reader::PyRingReader>()?;
     module.add_class::<reader::PyLocated>()?;
+    module.add_class::<copied::PyCopied>()?;
     module.add_class::<appender::PyAppender>()?;
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<watch::PyWatch>()?;

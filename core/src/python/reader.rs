@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
 use super::LONG_COPY;
+use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::CorruptError;
 use super::mapping::PyMapping;
 use crate::arrow::{Batch, Schema, Template, cdata};
@@ -20,8 +21,6 @@ use crate::gather::{Joined, gather};
 use crate::reader::Located;
 use crate::ring::RingReader;
 
-/// Rows, first and last time, rows before.
-type PlainFrame = (u64, i64, i64, u64);
 /// The records' frames as four i64 each; values and missing marks of each column.
 type PlainGathered<'py> =
     (Bound<'py, PyBytes>, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>);
@@ -58,20 +57,6 @@ impl PyRingReader {
         let head = self.ring.message_head(located)?;
         Ok(Batch::parse_with(schema, &head, payload)?)
     }
-
-    fn copy<'py>(
-        &self,
-        py: Python<'py>,
-        located: &Located,
-    ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
-        let payload = copied(py, &self.ring, located)?;
-        self.ring.verify(located)?;
-        Ok((plain(&located.frame), payload))
-    }
-}
-
-fn plain(frame: &Frame) -> PlainFrame {
-    (frame.rows, frame.first_nanos, frame.last_nanos, frame.first_row)
 }
 
 /// A frame as `plain` has it, in 32 bytes.
@@ -289,7 +274,10 @@ impl PyRingReader {
         py: Python<'py>,
         sequence: u64,
     ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
-        self.copy(py, &self.ring.locate(sequence)?)
+        let located = self.ring.locate(sequence)?;
+        let payload = copied(py, &self.ring, &located)?;
+        self.ring.verify(&located)?;
+        Ok((plain(&located.frame), payload))
     }
 
     fn gather<'py>(
@@ -361,20 +349,25 @@ impl PyRingReader {
         }
     }
 
-    /// `wait` and `read` in one: nothing after the timeout.
-    fn next<'py>(
+    /// `wait` and `read` in one; false after the timeout.
+    fn next(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         sequence: u64,
         timeout_secs: f64,
-    ) -> PyResult<Option<(PlainFrame, Bound<'py, PyBytes>)>> {
+        into: &Bound<'_, PyCopied>,
+    ) -> PyResult<bool> {
         if !self.wait(py, sequence, timeout_secs)? {
-            return Ok(None);
+            return Ok(false);
         }
-        match self.ring.locate_again(sequence) {
-            Ok(located) => self.copy(py, &located).map(Some),
-            Err(_) => self.read(py, sequence).map(Some),
-        }
+        let located = match self.ring.locate_again(sequence) {
+            Ok(located) => located,
+            Err(_) => self.ring.locate(sequence)?,
+        };
+        let payload = copied(py, &self.ring, &located)?;
+        self.ring.verify(&located)?;
+        into.get().fill(&located.frame, payload)?;
+        Ok(true)
     }
 
     fn statistics(&self) -> PyResult<PlainStatistics> {

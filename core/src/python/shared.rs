@@ -77,6 +77,13 @@ impl Shared {
 }
 
 impl Inner {
+    /// Begins to wake a reader for the row that comes.
+    pub fn hail(&self) {
+        if let (Some(ring), false) = (&self.ring, self.loaned) {
+            ring.hail(0);
+        }
+    }
+
     /// The ring, ready for a record that follows all waiting rows.
     pub fn ready(&mut self) -> PyResult<(&mut RingWriter, &mut Encoder)> {
         if self.loaned {

@@ -152,6 +152,7 @@ impl PyRingWriter {
             return Err(InvalidError::new_err(text));
         }
         let mut inner = self.shared.lock(py);
+        inner.hail();
         if inner.fill_row(&self.schema, time_nanos, values)? {
             let (ring, encoder) = inner.ready()?;
             return Ok(encoder.write_row(ring, time_nanos)?);

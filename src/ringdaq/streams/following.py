@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import EndOfStreamError, NotYetWrittenError, OverrunError, WriterGoneError
-from ringdaq.streams.record import Record
+from ringdaq.streams.record import CopiedRecord, Record
 from ringdaq.streams.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Following:
         self._successor = successor
         self._waiter: Waiter | None = None
         self._walk: Iterator[Record] | None = None
+        # Was given and is still to be noted: whoever was woken for it comes first.
+        self._given: Record | None = None
         self._turn_ends = 0.0
         self._last_nanos: int | None = None
         self._records = self._rows = self._overruns = self._lost_records = 0
@@ -78,6 +80,7 @@ class Following:
 
     def statistics(self) -> FollowerStatistics:
         """How far this follower is, and how far the writer."""
+        self._settle()
         ring = self._reader.statistics()
         seen = ring.first_nanos if self._last_nanos is None else self._last_nanos
         behind = 0 if seen is None or ring.last_nanos is None else ring.last_nanos - seen
@@ -103,18 +106,19 @@ class Following:
 
     def _sync(self) -> Iterator[Record]:
         while True:
-            died = False
+            self._settle()
+            died, record = False, CopiedRecord(self._reader.layout)
             try:
-                record = self._reader.next(self._sequence, self._timeout)
+                there = self._reader.next(self._sequence, self._timeout, record)
             except OverrunError as error:
                 self._note_loss(error)
                 continue
             except WriterGoneError:
                 if self._successor is None:
                     raise
-                died, record = True, None
-            if record is not None:
-                self._note(record)
+                died, there = True, False
+            if there:
+                self._given = record
                 yield record
                 continue
             following = self._next_generation()
@@ -139,6 +143,7 @@ class Following:
         return self
 
     async def __anext__(self) -> Record:
+        self._settle()
         while True:
             await self._let_others()
             try:
@@ -186,6 +191,11 @@ class Following:
         return self._timeout is not None and time.monotonic() - begun >= self._timeout
 
     # --- both
+
+    def _settle(self) -> None:
+        record, self._given = self._given, None
+        if record is not None:
+            self._note(record)
 
     def _note(self, record: Record) -> None:
         self._sequence = record.sequence + 1

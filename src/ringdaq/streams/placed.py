@@ -23,10 +23,6 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
     moment: the message's head, validity bits, text.
     """
 
-    if not TYPE_CHECKING:
-        # The core makes it, in one call; there is nothing left to do.
-        __init__ = object.__init__
-
     @property
     def _layout(self) -> Layout:  # type: ignore[override]
         layout: Layout = self.owner.layout

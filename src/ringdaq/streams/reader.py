@@ -24,7 +24,7 @@ from ringdaq.streams.failures import CORE_ERRORS, stream_error
 from ringdaq.streams.following import Following
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.placed import PlacedRecord
-from ringdaq.streams.record import Record
+from ringdaq.streams.record import CopiedRecord, Record
 from ringdaq.streams.span import Moment, Span, span_of
 from ringdaq.streams.statistics import RingStatistics
 from ringdaq.streams.viewing import WindowView
@@ -145,7 +145,7 @@ class StreamReader:
             raise self.error(error) from None
         except OverflowError:
             raise self._no_sequence(sequence) from None
-        return Record(self.layout, sequence, frame, payload)
+        return CopiedRecord(self.layout, sequence, frame, payload)
 
     def frame(self, sequence: int) -> tuple[int, int, int, int]:
         """A record's rows, first time, last time, and the rows before it; nothing is copied."""
@@ -331,24 +331,23 @@ class StreamReader:
         """Waits for this ring in a coroutine."""
         return Waiter(self._open())
 
-    def next(self, sequence: int, timeout: float | None) -> Record | None:
-        """Sleep until a record is there, and copy it; `None` at the end or after the timeout.
+    def next(self, sequence: int, timeout: float | None, into: CopiedRecord) -> bool:
+        """Sleep until a record is there, and copy it; False at the end or after the timeout.
 
-        One call, since whoever follows is woken with cold caches. Raises what `read` raises.
+        Raises what `read` raises, but for the end.
         """
         patience = _FOREVER_SECS if timeout is None else timeout
         while True:
             try:
-                found = (self._core or self._open()).next(sequence, patience)
+                return (self._core or self._open()).next(sequence, patience, into)
             except core.EndOfStreamError:
-                return None
+                return False
             except core.NotYetWrittenError:
                 continue
             except CORE_ERRORS as error:
                 raise self.error(error) from None
             except OverflowError:
                 raise self._no_sequence(sequence) from None
-            return None if found is None else Record(self.layout, sequence, *found)
 
     def start(self, start: Start) -> int:
         """The first record that a follower gets."""

@@ -35,20 +35,16 @@ class Record:
     One of `view` lies in shared memory, and is only to be trusted after the view was left.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        sequence: int,
-        frame: tuple[int, int, int, int],
-        payload: Any,
-        head: bytes | None = None,
-    ) -> None:
-        self._layout = layout
-        # A copy of the message's head, for a payload that the writer may overwrite meanwhile.
-        self._head = head
-        self.sequence: int = sequence
-        self.rows, self.first_nanos, self.last_nanos, self.first_row = frame
-        self.payload: bytes | memoryview = payload
+    _layout: Layout
+    _head: bytes | None = None
+    """A copy of the message's head, for a payload that the writer may overwrite meanwhile."""
+    sequence: int
+    rows: int
+    first_nanos: int
+    last_nanos: int
+    first_row: int
+    """Rows of the stream before this record."""
+    payload: bytes | memoryview
 
     def __repr__(self) -> str:
         return (
@@ -208,6 +204,19 @@ def sample_times(spec: StreamSpec, first_nanos: int, rows: int) -> NDArray[np.in
     return steps // rate.numerator + first_nanos
 
 
+class CopiedRecord(core.Copied, Record):  # type: ignore[override]
+    """A record that owns its bytes; made of its layout, and what the core has copied.
+
+    Whoever follows a ring makes it before the record is there, since what is left to do after
+    waking is done with cold caches.
+    """
+
+    @property
+    def _layout(self) -> Layout:  # type: ignore[override]
+        layout: Layout = self.owner
+        return layout
+
+
 _layouts: OrderedDict[int, tuple[StreamSpec, Layout]] = OrderedDict()
 _MAX_LAYOUTS = 64
 
@@ -241,4 +250,4 @@ def decode(
         raise CorruptRecordError(
             f"record {sequence} of stream {spec.name!r}: {error}", stream=spec.name
         ) from None
-    return Record(layout, sequence, (rows, first_nanos, last_nanos, first_row), payload)
+    return CopiedRecord(layout, sequence, (rows, first_nanos, last_nanos, first_row), payload)
