@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,8 @@ class SinkThread:
         self._pipeline, self._form, self._make, self._plane = pipeline, form, make, plane
         self._on_error = on_error
         self._sink: Sink | None = sink
+        self._counted: Counter[str] = Counter()
+        """What closed sinks have counted themselves."""
         self._packets = self._errors = self._dropped = self._restarts = 0
         self._rest, self._rest_until = FIRST_REST_SECS, 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
@@ -155,6 +158,7 @@ class SinkThread:
             self._plane.call(sink.close)
         except Exception as error:
             self._note(error)
+        self._counted.update(_counts_of(sink))
 
     def join(self, timeout: float) -> bool:
         """Wait for its end; returns whether it has come."""
@@ -167,7 +171,10 @@ class SinkThread:
     def figures(self) -> dict[str, Any]:
         """What it has taken."""
         alive = self._thread.is_alive()
+        counted = self._counted.copy()
+        counted.update(_counts_of(self._sink))
         return {
+            **counted,
             "state": "failed" if self.failed else "running" if alive else "ended",
             "packets": self._packets,
             "errors": self._errors,
@@ -175,3 +182,9 @@ class SinkThread:
             "restarts": self._restarts,
             "error": self.error,
         }
+
+
+def _counts_of(sink: Sink | None) -> dict[str, int]:
+    """What a sink counts itself, where it does."""
+    counted: dict[str, int] = getattr(sink, "statistics", dict)()
+    return counted

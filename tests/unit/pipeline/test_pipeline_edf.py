@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pyedflib
 import pytest
 from pipeline_kit import T0, form, site, view
 
+from ringdaq.config import parse_pipeline
+from ringdaq.pipeline import RunningPipeline, build, check
 from ringdaq.pipeline.parts import RefusedError
 from ringdaq.pipeline.sinks.edf_file import EdfFile
 
@@ -107,3 +110,30 @@ def test_what_edf_cannot_hold_is_refused_before_anything_runs(tmp_path: Path) ->
         sink_for(tmp_path, form(rate=Fraction(1009, 61)))
     with pytest.raises(ValueError, match=r"must end in .edf or .bdf; found 'out.txt'"):
         EdfFile.Options(file="out.txt")
+
+
+def test_what_the_sink_counts_is_among_the_pipelines_figures(tmp_path: Path) -> None:
+    text = """
+        [[stage]]
+        type = "simulated_eeg"
+        channels = 2
+        rate_hz = 1000.0
+        block_secs = 0.01
+        [[stage]]
+        name = "kept"
+        type = "edf_sink"
+        file = "kept.bdf"
+        file_secs = 1
+    """
+    graph = check(parse_pipeline(text, tmp_path / "pipeline.toml"), rings=tmp_path / "rings")
+    with RunningPipeline(build(graph)) as pipeline:
+        deadline = time.monotonic() + 30
+        while pipeline.statistics()["sinks"]["kept"].get("files", 0) < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert pipeline.drain(30)
+        figures = pipeline.statistics()["sinks"]["kept"]
+    files = sorted(tmp_path.glob("*.bdf"))
+    assert figures["files"] == len(files)
+    rows = sum(len(edfio.read_bdf(path).signals[0].data) for path in files)
+    assert rows + figures["left_rows"] == 10 * figures["packets"]
