@@ -55,20 +55,21 @@ class SimulatedStage:
         self._velocity = options.velocity
         self._acceleration = options.acceleration
         # Guards what follows, and wakes those who wait for rest when the motion changes.
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._motion = resting(options.initial)
         self._stops = 0
 
     def move_abs(self, position: float) -> None:
         target = finite(position, "position", instrument=self.name)
         self._faults.check("move_abs")
-        with self._changed:
+        with self._lock:
             self._go(target)
 
     def move_rel(self, distance: float) -> None:
         step = finite(distance, "distance", instrument=self.name)
         self._faults.check("move_rel")
-        with self._changed:
+        with self._lock:
             self._go(self._motion.position_at(self._timer.now()) + step)
 
     def _go(self, target: float) -> None:
@@ -96,13 +97,13 @@ class SimulatedStage:
 
     def true_position(self) -> float:
         """Where it really is, for other simulated instruments: no encoder, no faults."""
-        with self._changed:
+        with self._lock:
             return self._motion.position_at(self._timer.now())
 
     def wait_settled(self, timeout: float) -> None:
         limit = positive(timeout, "timeout", instrument=self.name)
         self._faults.check("wait_settled")
-        with self._changed:
+        with self._lock:
             self._wait(self._timer.now() + limit, limit)
 
     def _wait(self, until: float, limit: float) -> None:
@@ -129,7 +130,7 @@ class SimulatedStage:
 
     def stop(self) -> None:
         self._faults.interrupt()
-        with self._changed:
+        with self._lock:
             now = self._timer.now()
             if now >= self._motion.end:
                 return
@@ -154,7 +155,7 @@ class SimulatedStage:
         check_knobs(self.name, knobs, ("velocity", "acceleration"))
         checked = {k: positive(v, k, instrument=self.name) for k, v in knobs.items()}
         self._faults.check("configure")
-        with self._changed:
+        with self._lock:
             self._velocity = checked.get("velocity", self._velocity)
             self._acceleration = checked.get("acceleration", self._acceleration)
 
