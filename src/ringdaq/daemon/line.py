@@ -33,7 +33,7 @@ class Line:
     """
 
     def __init__(self, entry: Entry, link: Worker) -> None:
-        self._name, self._instrument = entry.name, entry.instrument
+        self._name, self._entry = entry.name, entry
         self._deadline_secs = entry.config.deadline_secs
         self._link = link
         # Waiting for rest must not keep the link from its other instruments.
@@ -58,7 +58,7 @@ class Line:
                 raise self._unwanted(what)
             result = function(*args)
             if asked <= self.calmed_at:
-                self._instrument.make_safe()
+                self._driver.make_safe()
                 raise self._unwanted(what)
             return result
 
@@ -66,7 +66,7 @@ class Line:
 
     def settling(self, limit_secs: float) -> Callable[[], None]:
         """Wait for rest, so long at most; other calls go on meanwhile."""
-        settle = partial(self._instrument.wait_settled, limit_secs)
+        settle = partial(self._driver.wait_settled, limit_secs)
         return self._ready(self._motion, limit_secs + GRACE_SECS, "wait_settled", settle)
 
     def calm(self) -> None:
@@ -77,6 +77,10 @@ class Line:
         """End the instrument's own thread."""
         if self._motion is not self._link:
             self._motion.close()
+
+    @property
+    def _driver(self) -> Any:
+        return self._entry.instrument
 
     def _unwanted(self, what: str) -> InstrumentBusyError:
         return InstrumentBusyError(
