@@ -3,7 +3,8 @@
 Chunks of 4 samples of 32 channels at 4 kSPS, one a millisecond, stamped by their place in the
 stream. Sender, pipeline and receiver are processes of their own; rounds with the pipeline between
 and rounds without it take turns in one run, and of each kind the calmest one counts, since a
-machine with other work delays either kind. `python -m benchmarks.lsl_loop` prints the figures.
+machine with other work delays either kind. `python -m benchmarks.lsl_loop` prints the figures,
+`--tiny` only proves that it runs.
 """
 
 from __future__ import annotations
@@ -178,6 +179,8 @@ def main() -> None:
             _receive(name, int(chunks))
         case ["pipeline", source, sink]:
             _pipeline(source, sink)
+        case ["--tiny"]:
+            print(json.dumps(lsl_loop(rounds=1, chunks=100)))
         case _:
             print(json.dumps(lsl_loop(), indent=2))
 
