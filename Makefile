@@ -89,7 +89,11 @@ soak: setup ## the long tests, which share the minutes and end with counts; MINU
 bench: setup ## measure against limits and peers; writes benchmarks/results/
 	$(PY) -m benchmarks.main
 
-bench-pipeline: setup ## measure the pipeline beside C, scipy and Numba
+.venv-pipeline-peers/ready: benchmarks/pipeline-peers.txt | $(STAMPS)/deps
+	test -x .venv-pipeline-peers/bin/python || $(PYTHON) -m venv .venv-pipeline-peers
+	-$(BIN)/uv pip install --quiet --python .venv-pipeline-peers/bin/python -r $< && touch $@
+
+bench-pipeline: setup .venv-pipeline-peers/ready ## measure the pipeline beside C and peers; writes docs/explanations/pipeline-benchmarks.md
 	$(PY) -m benchmarks.pipeline
 
 bench-ring: setup ## measure the ring beside limits and peers; writes docs/explanations/benchmarks.md

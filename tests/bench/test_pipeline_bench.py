@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IDS = {
     "chain", "chain_f32", "filter_f64", "filter_f32", "pass_through", "numba_stage",
-    "python_stage", "cpu", "small_packets", "throughput",
+    "layout", "python_stage", "cpu", "small_packets", "throughput",
 }  # fmt: skip
 
 

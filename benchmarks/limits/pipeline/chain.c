@@ -56,6 +56,31 @@ static int places[HALF];
 FILTER(filter64, doubles, double, 8, half_counts, half_floats, state64)
 FILTER(filter32, floats, float, 16, counts, floats, state32)
 
+/* The other layout, channel by channel; each sample of a channel waits for the one before. */
+static int32_t planar_raw[CHANNELS * SAMPLES];
+static float planar_out[CHANNELS * SAMPLES];
+static double planar_state[CHANNELS][SECTIONS][2];
+
+static void planar64(double scale) {
+    for (int channel = 0; channel < CHANNELS; channel++)
+        for (int i = 0; i < SAMPLES; i++) {
+            double x = planar_raw[channel * SAMPLES + i] * scale;
+            for (int s = 0; s < SECTIONS; s++) {
+                double *state = planar_state[channel][s], y = sos[s][0] * x + state[0];
+                state[0] = sos[s][1] * x + state[1] - sos[s][4] * y;
+                state[1] = sos[s][2] * x - sos[s][5] * y;
+                x = y;
+            }
+            planar_out[channel * SAMPLES + i] = x;
+        }
+}
+
+static void transpose(void) {
+    for (int channel = 0; channel < CHANNELS; channel++)
+        for (int i = 0; i < SAMPLES; i++)
+            planar_raw[channel * SAMPLES + i] = raw[i * CHANNELS + channel];
+}
+
 static int place(int k, int length) {
     return length == 1 ? 0 : k % 4 * (length / 4) + place(k / 4, length / 4);
 }
@@ -175,6 +200,8 @@ int main(int argc, char **argv) {
     double scale = 4.5 / 24 / 8388608;
     MEASURE("filter_f64", filter64(scale));
     MEASURE("filter_f32", filter32(scale));
+    MEASURE("transpose", transpose());
+    MEASURE("planar_f64", planar64(scale));
     MEASURE("chain", (filter64(scale), transform((float *)(slot + 512))));
     MEASURE("chain_f32", (filter32(scale), transform((float *)(slot + 512))));
     return 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import ringdaq_core as core
@@ -36,12 +37,24 @@ class CoreFeed:
 
     def write(self, block: Any, origin_nanos: int, first_sample: int = 0) -> None:
         """Hand in a block; waits for room, raises `ClosedStreamError` after the end."""
+        self._patiently(
+            lambda: self._pipeline.write(
+                self._name, block, origin_nanos, first_sample, self.blocks, ROOM_SECS
+            )
+        )
+        self.blocks += 1
+        self.samples += len(block)
+
+    def mark(self, time_nanos: int, channel: int = 0, value: float = 0.0) -> None:
+        """Hand in a marker, likewise."""
+        self._patiently(
+            lambda: self._pipeline.mark(self._name, time_nanos, channel, value, ROOM_SECS)
+        )
+
+    def _patiently(self, hand_in: Callable[[], None]) -> None:
         while True:
             try:
-                self._pipeline.write(
-                    self._name, block, origin_nanos, first_sample, self.blocks, ROOM_SECS
-                )
-                break
+                return hand_in()
             except TimeoutError:
                 if self.stopping:
                     self.refused += 1
@@ -49,8 +62,6 @@ class CoreFeed:
             except core.ClosedError:
                 self.refused += 1
                 raise self._ended() from None
-        self.blocks += 1
-        self.samples += len(block)
 
     def _ended(self) -> ClosedStreamError:
         return ClosedStreamError(f"source {self._name!r}: the pipeline has ended")

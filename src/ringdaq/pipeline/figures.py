@@ -34,17 +34,24 @@ def _plain(names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
 def figures_of(pipeline: core.Pipeline) -> dict[str, Any]:
     """The core's counters: `stages` (rings among them), `queues`, `pools`, `branches`."""
     stages, queues, pools, branches = pipeline.statistics()
+    own = {name: dict(pipeline.gauges(name)) for name, *_ in stages}
+    declared = {name: secs for name, secs, _ in pipeline.latency()}
     return {
         "isa": pipeline.isa,
         "stages": {
-            name: _plain(STAGE, counts) | {"duration": _plain(DURATION, times), "error": error}
+            name: _plain(STAGE, counts)
+            | {"duration": _plain(DURATION, times), "own": own.get(name, {}), "error": error}
             for name, counts, times, error in stages
         },
         "queues": {name: _plain(QUEUE, counts) for name, counts in queues},
         "pools": {name: _plain(POOL, counts) for name, counts in pools},
         "branches": {
             name: _plain(BRANCH, counts)
-            | {"state": state, "latency": _plain(DURATION, times), "error": error}
+            | {
+                "state": state,
+                "latency": _plain(DURATION, times) | {"declared_secs": declared[name]},
+                "error": error,
+            }
             for name, state, counts, times, error in branches
         },
     }

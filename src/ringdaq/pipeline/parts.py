@@ -81,6 +81,9 @@ class Feed(Protocol):
         raises `ClosedError` after its end.
         """
 
+    def mark(self, time_nanos: int, channel: int = 0, value: float = 0.0) -> None:
+        """Hand in a marker, ns since the epoch, after the blocks before it; waits likewise."""
+
 
 class Source(Protocol):
     """Makes packets on a thread of its own until the pipeline is to end or nothing is left."""

@@ -23,6 +23,7 @@ class ListFeed:
     def __init__(self, enough: int = 1 << 60) -> None:
         self.blocks: list[Any] = []
         self.places: list[tuple[int, int]] = []
+        self.marks: list[tuple[int, int, float]] = []
         self._enough = enough
         self._ended = threading.Event()
 
@@ -38,6 +39,9 @@ class ListFeed:
         self.places.append((origin_nanos, first_sample))
         if sum(map(len, self.blocks)) >= self._enough:
             self._ended.set()
+
+    def mark(self, time_nanos: int, channel: int = 0, value: float = 0.0) -> None:
+        self.marks.append((time_nanos, channel, value))
 
     def stop(self) -> None:
         self._ended.set()

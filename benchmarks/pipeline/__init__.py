@@ -1,0 +1,1 @@
+"""`make bench-pipeline`: the pipeline beside its limits and its peers, in one run."""
