@@ -13,9 +13,12 @@ use ringdaq_core::pipeline::kernels::window::hann;
 use ringdaq_core::pipeline::kernels::{Isa, Precision, Spectrum};
 use ringdaq_core::pipeline::ring_out::RingOut;
 use ringdaq_core::pipeline::stage::{Format, Stage};
-use ringdaq_core::pipeline::stages::{Fft, Filter, ToVoltage};
+use ringdaq_core::pipeline::stages::{
+    Decimate, Envelope, Epoch, Fft, Filter, Reference, Threshold, ToVoltage, Welch,
+};
 use ringdaq_core::pipeline::{
-    BufferSlab, DataType, Header, Input, Output, Policy, Pool, Rate, Received, Shape, StageQueue,
+    BufferSlab, DataType, Header, Input, Output, Packet, Policy, Pool, Rate, Received, Shape,
+    StageQueue,
 };
 
 struct Counting;
@@ -68,6 +71,48 @@ fn chain(directory: &std::path::Path) -> Chain {
     Chain::new(input, links, Some(ring)).unwrap().0
 }
 
+/// All stages that keep something from packet to packet, for volts.
+fn keeping_chain() -> Chain {
+    let isa = Isa::best();
+    let (kind, channels, samples) = (DataType::Voltage, CHANNELS, SAMPLES);
+    let input = Format { kind, channels, samples, rate: Rate::ONE };
+    let link = |name: &str, stage: Box<dyn Stage>| Link::new(name, stage, OnError::Stop, None);
+    let links = vec![
+        link("average", Box::new(Reference::Average)),
+        link("level", Box::new(Threshold::new(0, 0.0, 0.0, true, 0).unwrap())),
+        link("envelope", Box::new(Envelope::new(vec![SECTION], Precision::F64, isa).unwrap())),
+        link("slower", Box::new(Decimate::new(2).unwrap())),
+        link("epochs", Box::new(Epoch::new(2, 6, 8, None).unwrap())),
+        link("power", Box::new(Welch::new(&hann(8), 4, 4, vec![(0.1, 0.2)], isa).unwrap())),
+    ];
+    Chain::new(input, links, None).unwrap().0
+}
+
+/// A packet of a wave that crosses 0 in each packet.
+fn fill(packet: &mut BufferSlab, index: u64) {
+    let (kind, first_sample) = (DataType::Voltage, index * SAMPLES as u64);
+    let header = *packet.header();
+    let (channels, samples, rate) = (CHANNELS, SAMPLES, Rate::ONE);
+    let header = Header { kind, channels, samples, first_sample, rate, ..header };
+    packet.set_header(header).unwrap();
+    for (place, value) in packet.samples_mut().iter_mut().enumerate() {
+        let (sample, channel) = (place / CHANNELS, place % CHANNELS);
+        *value = if sample < SAMPLES / 2 { -1.0 } else { 1.0 } * (channel + 1) as f32;
+    }
+}
+
+/// Runs a packet, and takes everything that comes of it; how many packets and triggers.
+fn work_through(chain: &mut Chain, packet: Packet<BufferSlab>) -> (usize, usize) {
+    let mut made = 0;
+    let mut left = chain.run(Held::Owned(packet)).unwrap();
+    while left.is_some() {
+        made += 1;
+        drop(left);
+        left = chain.more().unwrap();
+    }
+    (made, chain.triggers().count())
+}
+
 #[test]
 fn packets_move_without_the_allocator() {
     let packets: u64 =
@@ -78,6 +123,11 @@ fn packets_move_without_the_allocator() {
     let pool = Pool::new(4, || BufferSlab::new(shape)).unwrap();
     chain.set_pool(&pool);
     let (mut outputs, mut input) = StageQueue::new(2, 1, Policy::Block).unwrap();
+    let mut keeping = keeping_chain();
+    let room = Shape::new(keeping.most_channels(), keeping.most_samples()).unwrap();
+    let volts = Pool::new(4, || BufferSlab::new(room)).unwrap();
+    keeping.set_pool(&volts);
+    let (mut made, mut crossings) = (0, 0);
     let mut before = 0;
     for index in 0..packets + 100 {
         if index == 100 {
@@ -94,9 +144,14 @@ fn packets_move_without_the_allocator() {
         outputs[0].send(packet, now).unwrap();
         let Received::Data(packet) = input.recv(now) else { panic!("the packet was sent") };
         assert!(chain.run(Held::Owned(packet)).unwrap().is_none());
+        let mut packet = volts.acquire(now).unwrap();
+        fill(&mut packet, index);
+        let found = work_through(&mut keeping, packet);
+        (made, crossings) = (made + found.0, crossings + found.1);
     }
     let calls = CALLS.load(Ordering::Relaxed) - before;
     println!("{calls} calls of the allocator over {packets} packets");
     assert_eq!(calls, 0);
+    assert!(made as u64 > packets / 20 && crossings as u64 > packets / 2, "{made} {crossings}");
     assert_eq!(chain.published().packets.get(), packets + 100);
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 import ringdaq_core as core
+
+from ringdaq.errors import ClosedStreamError
+from ringdaq.pipeline.feeding import CoreFeed
 
 RATE, CHANNELS, SAMPLES = 250, 3, 10
 PERIOD = 4_000_000
@@ -124,6 +128,30 @@ def test_a_branchs_triggers_cut_epochs_out_of_another() -> None:
         crossing = pipeline.read_tap("crossings", 30.0)
         assert isinstance(crossing, tuple)
         assert crossing[0] == time_of(26)
+    finally:
+        assert pipeline.stop(30.0)
+
+
+def test_a_sources_markers_follow_its_blocks() -> None:
+    pipeline = core.Pipeline()
+    pipeline.feed("in", "voltage", CHANNELS, SAMPLES, (RATE, 1))
+    pipeline.stage("cut", "epoch", {"before": 1, "after": 2})
+    pipeline.tap("out")
+    pipeline.connect("in", "cut")
+    pipeline.connect("cut", "out", carries="packets")
+    pipeline.start()
+    try:
+        feed = CoreFeed(pipeline, "in", threading.Event())
+        feed.mark(time_of(5), value=7.0)
+        feed.write(block(0), 500, 0)
+        packet = pipeline.read_tap("out", 30.0)
+        assert isinstance(packet, core.Packet)
+        assert packet.sample_timestamp(0) == time_of(4)
+        del packet
+        assert pipeline.drain(30.0)
+        with pytest.raises(ClosedStreamError, match="the pipeline has ended"):
+            feed.mark(time_of(6))
+        assert feed.refused == 1
     finally:
         assert pipeline.stop(30.0)
 
