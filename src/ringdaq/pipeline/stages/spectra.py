@@ -37,7 +37,11 @@ Length = Annotated[int, BeforeValidator(power_of_two)]
 
 
 class Rfft(Transform):
-    """The spectrum of each packet, which must be full."""
+    """The spectrum of each packet, which must be full.
+
+    One that is not, before a gap or at a file's end, is an error; `on_error = "bypass"` leaves it
+    out and counts it.
+    """
 
     length: Length | None = None
     """Numbers to transform, zeros behind the packet; without it the next power of two."""
