@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from ringdaq.errors import DaemonUnreachableError, MissingExtraError, RingdaqErr
 
 # The exit codes that the command line documents.
 FAILED, UNREACHABLE, UNAVAILABLE = 1, 3, 4
+NICENESS = 5
 
 
 def exit_code(error: RingdaqError) -> int:
@@ -40,11 +42,18 @@ def main() -> int:
     return 0
 
 
+def _stand_back() -> None:
+    """Let instruments' loops go first: what waits here waits in the rings, which hold minutes."""
+    os.nice(NICENESS)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _serve(socket: Path) -> None:
     from ringdaq.recorder.hdf5 import h5py_module
     from ringdaq.recorder.service import RecorderService
 
     h5py_module()
+    _stand_back()
     service = RecorderService(socket)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
     signal.signal(signal.SIGINT, lambda *_: service.stop())
