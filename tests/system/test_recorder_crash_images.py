@@ -17,7 +17,7 @@ from crash_disk import SECTOR, FailingDisk, Image, NotingDisk
 from crash_load import Load, check_file, check_journal, durable_rows
 from soak_plan import report, seconds_for
 
-from ringdaq.recorder import hdf5, ordered, plot, recover
+from ringdaq.recorder import hdf5, ordered, recover
 
 pytestmark = pytest.mark.slow
 
@@ -178,7 +178,6 @@ def small_chunks(monkeypatch):
         monkeypatch.setattr(hdf5, name, 64)
     monkeypatch.setattr(ordered, "CHUNK_BYTES", 64)
     monkeypatch.setattr(ordered, "PAGE_BYTES", 16)
-    monkeypatch.setattr(plot, "LONG_ROWS", 8)
     monkeypatch.setattr(hdf5, "BLOCK_CHUNK_BYTES", 512)
 
 

@@ -6,9 +6,6 @@ So the position at each reading is the last one that was read back before it: he
 interpolated, and marked so.
 While the file grows, a reading may be joined before a position of the same second has arrived; at
 the end all are joined anew.
-
-Columns that grow lie in chunks, which HDF5 copies once more when it reads them.
-So what is long is laid out in one piece at the end, for those who only want to see the plot.
 """
 
 from __future__ import annotations
@@ -23,9 +20,6 @@ from ringdaq.recorder import hdf5
 from ringdaq.recorder.group import StreamGroup
 
 PIECE_ROWS = 1 << 20
-LONG_ROWS = 1 << 16
-MAX_LONG_ROWS = 1 << 23
-WHOLE = ("plot_signal", "plot_axis")
 HELD = "the last position read back at or before each reading; NaN before the first"
 
 
@@ -39,8 +33,6 @@ class DefaultPlot:
         self._signal: StreamGroup | None = None
         self._axis: Any = None
         self._chosen = False
-        self._shown: tuple[str, str] | None = None
-        """Signal and axis, if both are plain columns of numbers."""
 
     def choose(self, groups: Sequence[StreamGroup]) -> None:
         """Pick among these streams, unless that has been done."""
@@ -75,7 +67,7 @@ class DefaultPlot:
         self._axis = hdf5.growing(self._data, name, np.float64)
         self._axis.attrs.update({"units": hdf5.text(axis.unit), "derived": HELD})
         self._data.attrs.update({"signal": label, "axes": [name], f"{name}_indices": np.int64(0)})
-        self._shown, self._chosen = (label, name), True
+        self._chosen = True
 
     def _plot_over_time(self, group: StreamGroup) -> None:
         if group.spec.kind == "samples":
@@ -88,8 +80,6 @@ class DefaultPlot:
         axes = [TIME, *(["."] * (rank - 1))]
         self._data[TIME] = hdf5.h5py_module().SoftLink(f"{group.group.name}/{TIME}")
         self._data.attrs.update({"signal": label, "axes": axes, f"{TIME}_indices": np.int64(0)})
-        if number(group) is not None and rank == 1:
-            self._shown = (label, TIME)
         self._chosen = True
 
     def _link(self, group: StreamGroup, column: str, *, avoid: str) -> str:
@@ -106,21 +96,9 @@ class DefaultPlot:
             self._join(self._axis.shape[0])
 
     def finish(self) -> None:
-        """Join all readings anew, now that every position is there, and lay a long plot out."""
+        """Join all readings anew, now that every position is there."""
         if self._axis is not None:
             self._join(0)
-        if self._shown and LONG_ROWS < len(self._data[self._shown[0]]) <= MAX_LONG_ROWS:
-            self._lay_out(self._shown)
-
-    def _lay_out(self, shown: Sequence[str]) -> None:
-        """Give each column in one piece too; the attributes that lead there come last."""
-        for name, whole in zip(shown, WHOLE, strict=True):
-            made = self._data.create_dataset(whole, data=self._data[name][:])
-            made.attrs.update(dict(self._data[name].attrs) | {"long_name": hdf5.text(name)})
-        signal, axis = WHOLE
-        self._data.attrs[f"{axis}_indices"] = np.int64(0)
-        hdf5.put(self._data, "signal", signal)
-        hdf5.put(self._data, "axes", np.array([axis], hdf5.h5py_module().string_dtype()))
 
     def _join(self, start: int) -> None:
         assert self._signal is not None

@@ -90,28 +90,3 @@ def test_there_is_a_default_plot_before_the_first_row(bench):
     recording.step()
     with h5py.File(bench.file, locking=False) as opened:
         assert nxdata.get_default(opened).is_valid
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("streams", [("meter",), ("stage", "meter")])
-def test_a_long_plot_lies_in_one_piece_in_the_end(bench, monkeypatch, streams):
-    from silx.io import nxdata
-
-    from ringdaq.recorder import plot
-
-    monkeypatch.setattr(plot, "LONG_ROWS", 5)
-    bench.open(*streams)
-    recording = bench.record()
-    bench.produce(6)
-    recording.step()
-    with h5py.File(bench.file, locking=False) as opened:
-        assert opened["entry/data"].attrs["signal"] == "meter"
-    assert bench.end(recording)["state"] == "sealed"
-    with h5py.File(bench.file) as opened:
-        shown = nxdata.get_default(opened)
-        assert shown.is_valid, shown.issues
-        assert shown.signal.chunks is None
-        assert list(shown.signal) == list(opened["entry/data/meter"]) == [n * 2.0 for n in range(6)]
-        axis = opened["entry/data"]["time" if len(streams) == 1 else "stage"]
-        assert list(shown.axes[0]) == list(axis)
-        assert shown.axes[0].attrs["units"] == axis.attrs["units"]
