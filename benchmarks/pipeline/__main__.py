@@ -29,7 +29,12 @@ def figures(effort: Effort, packets: int, others: peers.Installed) -> list[Figur
         found = computing.measure(Path(rings), limits, effort, others)
         in_c = next(figure.limit for figure in found if figure.id == "chain") or 0.0
         found += stages.measure(effort, packets, others)
-        return found + running.measure(Path(rings), effort, in_c)
+        found += running.measure(Path(rings), effort, in_c)
+    try:
+        found.append(running.looped(effort))
+    except (ImportError, OSError, RuntimeError) as error:
+        others.missing["lsl_loop"] = f"{type(error).__name__}: {error}"
+    return found
 
 
 def main() -> None:

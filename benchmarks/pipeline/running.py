@@ -13,6 +13,7 @@ from typing import Any
 import ringdaq_core as core
 
 from benchmarks.limits import futex_wake_nanos
+from benchmarks.lsl_loop import lsl_loop
 from benchmarks.measure import quantile
 from benchmarks.pipeline.figure import Figure
 from benchmarks.pipeline.work import (
@@ -41,6 +42,26 @@ RUN_SECS = 5.0
 def measure(directory: Path, effort: Effort, chain_in_c_us: float) -> list[Figure]:
     """Processor time at rest with the packets, and small packets on their way."""
     return [cpu(directory, effort, chain_in_c_us), small_packets(directory, effort)]
+
+
+def looped(effort: Effort) -> Figure:
+    """What the filters between two LSL streams add to LSL alone."""
+    rounds, chunks = (6, 1_000) if effort.share >= 1 else (1, 100)
+    found = lsl_loop(rounds, chunks)
+    seen = {name: micros / 1e3 for name, micros in found["peers"].items()}
+    alone, value = seen["lsl_alone_p99_us"], found["value"]
+    return Figure(
+        "lsl_loop",
+        "LSL in → volts, band-pass, notch → LSL out, added p99, 1 ms a chunk",
+        value,
+        "ms",
+        "< 1 ms",
+        value < 1,
+        alone,
+        "LSL alone, p99",
+        peers={"LSL alone, p50": seen["lsl_alone_p50_us"], "LSL alone, p99": alone},
+        more={name: found["peers"][name] for name in ("through_p50_us", "through_p99_us")},
+    )
 
 
 @contextmanager
