@@ -13,8 +13,8 @@ import numpy as np
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import MissingExtraError
 
-# A large chunk is read quickly, and makes a short recording look long; one that changes its size each
-# time it grows must be small.
+# A large chunk is read quickly, and makes a short recording look long; one that changes its size
+# each time it grows must be small.
 CHUNK_BYTES = 128 << 10
 PACKED_CHUNK_BYTES = 64 << 10
 TABLE_CHUNK_BYTES = 8 << 10
