@@ -56,7 +56,7 @@ def test_an_example_script_runs_on_the_demo_rig(script: Path, tmp_path: Path) ->
         line
         for block in blocks(RUN_A_PIPELINE)
         for line in block.text.splitlines()
-        if line.startswith("ringdaq pipeline run examples/pipelines/eeg.toml")
+        if line.startswith("ringdaq pipeline run examples/pipelines/simulated_eeg.toml")
     ],
 )
 @pytest.mark.slow

@@ -25,8 +25,8 @@ from ringdaq.streams import RingDirectory, attach
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
-EXAMPLE = ROOT / "examples/pipelines/recording.toml"
-STREAM = "recording.clean"
+EXAMPLE = ROOT / "examples/pipelines/eeg.toml"
+STREAM = "eeg.clean"
 FOUND = [path for path in (DATA / "mne_test.edf",) if path.exists()]
 RIG = '[rig]\nname = "show"\n[daemon]\ngateway = false\nring_directory = "{rings}"\n'
 
@@ -146,7 +146,7 @@ def check(show: Show, recording: Path, seconds: float) -> dict[str, Any]:
         stream = file.streams[STREAM]
         rows = stream.dataset("samples")[:]
         stamps = np.array([lsl_secs(int(t)) for t in stream.times(0, stream.rows)])
-        assert file.about()["pipelines"]["recording"]["text"] == EXAMPLE.read_text()
+        assert file.about()["pipelines"]["eeg"]["text"] == EXAMPLE.read_text()
     expected = wanted(recording, len(rows))
     scale = np.abs(expected).max(axis=0)
     assert (np.abs(rows - expected).max(axis=0) < 1e-6 * scale).all()

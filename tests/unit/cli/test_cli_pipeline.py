@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[3] / "examples/pipelines/eeg.toml"
+EXAMPLE = Path(__file__).parents[3] / "examples/pipelines/simulated_eeg.toml"
 pytestmark = pytest.mark.usefixtures("state")
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,7 +31,7 @@ def test_check_says_what_goes_over_each_edge(shell, tmp_path):
 def test_check_as_json(shell, tmp_path):
     done = shell("pipeline", "check", EXAMPLE, "--json", "--rings", tmp_path)
     found = json.loads(done.stdout)
-    assert (found["pipeline"], found["complete"], len(found["hash"])) == ("eeg", True, 64)
+    assert (found["pipeline"], found["complete"], len(found["hash"])) == ("simulated_eeg", True, 64)
     assert found["edges"][0]["queue"] == 8
 
 

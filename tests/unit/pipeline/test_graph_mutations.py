@@ -22,7 +22,7 @@ capacity = 3
 [pool.default]
 packets = 1000
 """
-LINES = ((EXAMPLES / "eeg.toml").read_text() + MORE).splitlines()
+LINES = ((EXAMPLES / "simulated_eeg.toml").read_text() + MORE).splitlines()
 KEYS = ("input", "type", "name", "latency_secs", "pool", "segment")
 WORDS = (
     '"notch"', '"board"', '"rfft"', '"ring_sink"', '"x.y"', '""', "0", "-1", "1e300", "nan", "inf",
