@@ -27,7 +27,7 @@ from benchmarks.pipeline.work import (
 from benchmarks.ring_bench.figure import Effort, rounds
 
 STRETCH, SCIPY_STRETCH = 50, 5
-"""Packets that are timed together: about a millisecond of either, so that both meet the same interruptions."""
+"""Packets timed together: a millisecond of either, so that both meet the same interruptions."""
 IN_C = "the same by hand in C for this machine"
 
 
