@@ -16,11 +16,15 @@ import numpy as np
 
 from benchmarks.measure import quantile
 from benchmarks.pipeline.work import CHANNELS, RAW, SAMPLES, SCALE, SOS, Scipy, timed
+from ringdaq.pipeline.native_build import use_whole_vectors
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-pipeline-peers" / "bin" / "python"
 SCRIPT = ROOT / "benchmarks" / "peers" / "pipeline_peers.py"
 THREADS = 5
+
+# Before Numba marks anything: for the peer as for our own stages.
+use_whole_vectors()
 
 
 @numba.njit(fastmath=True)  # type: ignore[untyped-decorator]

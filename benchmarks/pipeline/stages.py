@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from benchmarks.pipeline import peers
 from benchmarks.pipeline.figure import Figure
-from benchmarks.pipeline.work import CHANNELS, RAW, SCALE, chain, micros, timed
+from benchmarks.pipeline.work import CHANNELS, RATE, RAW, SAMPLES, SCALE, chain, micros, timed
 from benchmarks.ring_bench.figure import Effort, rounds
+from ringdaq import native_stage
+from ringdaq.model import Channel
+from ringdaq.pipeline.parts import PacketFormat
 
 ROOT = Path(__file__).parents[2]
 SECTION = [0.2, 0.3, 0.1, 1.0, -0.5, 0.3]
@@ -26,42 +29,26 @@ def measure(effort: Effort, packets: int, others: peers.Installed) -> list[Figur
     return found + ([allocations(packets)] if packets else [])
 
 
-def section(source, target, samples, channels, stride, parameters, state):  # type: ignore[no-untyped-def]
+@native_stage(state=(2, "channels"), fastmath=True)
+def section(  # type: ignore[no-untyped-def]
+    inp, out, state, b0=0.2, b1=0.3, b2=0.1, a1=-0.5, a2=0.3
+):
     """One section in doubles, as a scientist writes it."""
-    given = numba.carray(source, (samples, stride))
-    made = numba.carray(target, (samples, stride))
-    kept = numba.carray(state, (2, channels))
-    b0, b1, b2, a1, a2 = parameters[0], parameters[1], parameters[2], parameters[4], parameters[5]
-    for row in range(samples):
-        for channel in range(channels):
-            x = given[row, channel]
-            y = b0 * x + kept[0, channel]
-            kept[0, channel] = b1 * x - a1 * y + kept[1, channel]
-            kept[1, channel] = b2 * x - a2 * y
-            made[row, channel] = y
-    return 0
-
-
-def compiled() -> Any:
-    """The section as a C function."""
-    types = numba.types
-    floats, doubles = types.CPointer(types.float32), types.CPointer(types.float64)
-    whole = types.int64
-    signature = types.int32(floats, floats, whole, whole, whole, doubles, doubles)
-    return numba.cfunc(signature, fastmath=True)(section)
+    for row in range(inp.shape[0]):
+        for channel in range(inp.shape[1]):
+            x = inp[row, channel]
+            y = b0 * x + state[0, channel]
+            state[0, channel] = b1 * x - a1 * y + state[1, channel]
+            state[1, channel] = b2 * x - a2 * y
+            out[row, channel] = y
 
 
 def numba_stage(effort: Effort) -> Figure:
     """One general section in doubles, in Numba and in the core."""
     block = (RAW * SCALE).astype(np.float32)
-    function = compiled()
-    native: Any = {
-        "address": function.address,
-        "parameters": SECTION,
-        "keep": function,
-        "state": [0.0] * (2 * CHANNELS),
-    }
-    ours = chain(("native", native), kind="voltage")
+    channels = tuple(Channel(f"c{n}", "float32") for n in range(CHANNELS))
+    given = PacketFormat("voltage", channels, SAMPLES, Fraction(RATE))
+    ours = chain(("native", section.core_parameters({}, given)), kind="voltage")
     core = chain(("sos", {"sos": SECTION}), kind="voltage")
     count = effort.count(4_000)
 

@@ -30,7 +30,24 @@ def numba_library(function: str) -> Any:
             f"pip install 'ringdaq[numba]'",
             extra="numba",
         ) from error
+    use_whole_vectors()
     return numba
+
+
+def use_whole_vectors() -> None:
+    """Let loops use vectors of 512 bits where the core's stages do; LLVM would halve them.
+
+    Numba asks for this once, before it marks or compiles anything; what the user has set stays.
+    """
+    try:
+        import numba
+        from llvmlite import binding  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return
+    config: Any = numba.config
+    features = binding.get_host_cpu_features()
+    if config.CPU_FEATURES is None and features.get("avx512f"):
+        config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
 
 
 def warm_up() -> None:

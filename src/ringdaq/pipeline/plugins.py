@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ringdaq.config import nearest
 from ringdaq.config.pipeline import OWN_KEYS
 from ringdaq.pipeline.native import NativeStage
+from ringdaq.pipeline.native_build import use_whole_vectors
 from ringdaq.pipeline.parts import PacketFormat, RefusedError
 from ringdaq.pipeline.views import EegDataView, EegDataViewMut
 
@@ -84,6 +85,8 @@ def load_file(path: Path, wanted: str | None) -> Any:
     # Known by its name from now on, as pickle, dataclasses and Numba want it.
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     loader = spec.loader
+    if b"numba" in path.read_bytes():
+        use_whole_vectors()
     _imported(lambda: loader.exec_module(module), "file", path.name)
     if wanted is not None:
         return _attribute(module, wanted, "class")
