@@ -73,13 +73,8 @@ test-core: ## the Rust core: unit tests, models, vectors, mutations, kills, loom
 	cargo test --manifest-path core/Cargo.toml --locked --quiet
 	RUSTFLAGS="$(LOOM_FLAGS)" cargo test --manifest-path core/Cargo.toml --locked --quiet --release --lib --target-dir core/target/loom -- loom
 
-AARCH64 := aarch64-unknown-linux-gnu
-check-aarch64: ## compile the core for the Raspberry Pi, up to linking; wants rustup's target
-	@if [ -d "$$(rustc --print target-libdir --target $(AARCH64))" ]; then \
-		PYO3_NO_PYTHON=1 cargo check --manifest-path core/Cargo.toml --locked --quiet --target $(AARCH64) --all-targets --features python; \
-	else \
-		echo "the core was NOT checked for $(AARCH64): run 'rustup target add $(AARCH64)'" >&2; \
-	fi
+check-aarch64: ## compile the core for the Raspberry Pi, up to linking
+	core/check-aarch64
 
 # In so many minutes, each long test of the ring reaches its full number.
 MINUTES ?= 60
