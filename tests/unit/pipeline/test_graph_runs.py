@@ -28,6 +28,7 @@ from scipy import signal
 
 from ringdaq.errors import ConfigError
 from ringdaq.pipeline import build, changes
+from ringdaq.pipeline.figures import figures_of
 from ringdaq.streams import RingDirectory, StreamReader, StreamWriter
 
 PACKETS = 12
@@ -131,6 +132,24 @@ def test_a_spectrum_is_scipys(tmp_path: Path, raw: StreamWriter) -> None:
     window = signal.get_window("hann", SAMPLES)[:, None]
     wanted = np.abs(np.fft.rfft(volts()[:SAMPLES] * window, 64, axis=0))
     assert np.allclose(found.reshape(PACKETS, 33, CHANNELS)[0], wanted, rtol=0, atol=1e-6)
+
+
+def test_a_packet_cut_short_has_no_spectrum_and_is_counted(
+    tmp_path: Path, raw: StreamWriter
+) -> None:
+    text = SOURCE + VOLTS + stage('type = "rfft"; output = "magnitude"') + SINK
+    data = counts(3)
+    with running(text, tmp_path) as built:
+        raw.write_block(1_000_000_000, data[:SAMPLES])
+        raw.write_block(2_000_000_000, data[SAMPLES : SAMPLES + 10])
+        raw.write_block(9_000_000_000, data[-SAMPLES:])
+        found = read_stream(tmp_path, "out", 2).reshape(2, 33, CHANNELS)
+        figures = figures_of(built.pipeline)["stages"]["rfft"]
+    window = signal.get_window("hann", SAMPLES)[:, None]
+    for spectrum, packet in zip(found, (data[:SAMPLES], data[-SAMPLES:]), strict=True):
+        wanted = np.abs(np.fft.rfft(packet * SCALE * window, 64, axis=0))
+        assert np.allclose(spectrum, wanted, rtol=0, atol=1e-6)
+    assert (figures["own"], figures["errors"], figures["error"]) == ({"short_packets": 1.0}, 0, "")
 
 
 def test_a_stage_feeds_a_ring_and_goes_on(tmp_path: Path, raw: StreamWriter) -> None:

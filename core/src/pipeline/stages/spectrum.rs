@@ -2,20 +2,24 @@
 
 use crate::error::RingError;
 use crate::pipeline::kernels::{Isa, RealFft, Spectrum};
+use crate::pipeline::meter::Gauge;
 use crate::pipeline::slab::{BufferSlab, DataType, LANE_STEP};
 use crate::pipeline::stage::{Context, Flow, Format, Place, Stage, Target, refuse};
+use crate::sync::Arc;
 
-/// Transforms whole packets.
+/// Transforms whole packets, and leaves out those that a gap or an end cut short.
 #[derive(Debug)]
 pub struct Fft {
     fft: RealFft,
     keep: Spectrum,
+    short: Arc<Gauge>,
 }
 
 impl Fft {
     /// A transform of `len` numbers, of which the window takes the first; the rest are zeros.
     pub fn new(len: usize, window: &[f64], keep: Spectrum, isa: Isa) -> Result<Self, RingError> {
-        Ok(Self { fft: RealFft::new(len, window, isa)?, keep })
+        let fft = RealFft::new(len, window, isa)?;
+        Ok(Self { fft, keep, short: Gauge::new("short_packets") })
     }
 
     fn rows(&self) -> usize {
@@ -48,7 +52,11 @@ impl Stage for Fft {
         _: &mut Context,
     ) -> Result<Flow, RingError> {
         let (wanted, found) = (self.fft.window_len(), packet.header().samples);
-        if found != wanted {
+        if found < wanted {
+            self.short.add(1.0);
+            return Ok(Flow::Nothing);
+        }
+        if found > wanted {
             return Err(RingError::Invalid(format!(
                 "this transform needs packets of {wanted} samples; found {found}"
             )));
@@ -59,5 +67,9 @@ impl Stage for Fft {
         self.fft.run(from, stride, target.rows, target.stride, lanes, self.keep);
         (target.header.kind, target.header.samples) = (DataType::Fft, self.rows());
         Ok(Flow::Next)
+    }
+
+    fn gauges(&self) -> Vec<Arc<Gauge>> {
+        vec![Arc::clone(&self.short)]
     }
 }

@@ -37,10 +37,9 @@ Length = Annotated[int, BeforeValidator(power_of_two)]
 
 
 class Rfft(Transform):
-    """The spectrum of each packet, which must be full.
+    """The spectrum of each full packet.
 
-    One that is not, before a gap or at a file's end, is an error; `on_error = "bypass"` leaves it
-    out and counts it.
+    One that a gap or a file's end cut short has none; `short_packets` counts them.
     """
 
     length: Length | None = None
