@@ -19,7 +19,9 @@ def lsl_on_this_machine_only(
 ) -> None:
     """Both LSL libraries read this at their first use, once in a process."""
     path = tmp_path_factory.mktemp("lsl") / "lsl_api.cfg"
-    path.write_text("[multicast]\nResolveScope = machine\n[log]\nlevel = -2\n")
+    path.write_text(
+        "[multicast]\nResolveScope = machine\n[lab]\nKnownPeers = {127.0.0.1}\n[log]\nlevel = -2\n"
+    )
     session_environment.setenv("LSLAPICFG", str(path))
 
 

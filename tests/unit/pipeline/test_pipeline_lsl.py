@@ -158,6 +158,39 @@ def test_the_inlet_gets_what_another_library_sent_on_this_machines_clock(name: s
     assert source.statistics() == {"gaps": 0, "lost_samples": 0, "moved": 0}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sent", "values"),
+    [(pylsl.cf_string, ["left", "7"], [0.0, 7.0]), (pylsl.cf_int32, [3, 4], [3.0, 4.0])],
+)
+def test_markers_of_another_stream_become_triggers(
+    name: str, dtype: Any, sent: list[Any], values: list[float]
+) -> None:
+    sender = pylsl.StreamOutlet(described(name))
+    info = pylsl.StreamInfo(f"{name}-markers", "Markers", 1, 0.0, dtype, f"id-{name}-markers")
+    marker = pylsl.StreamOutlet(info)
+    source, feed = inlet(name, markers=f"{name}-markers"), ListFeed()
+    source.format()
+    start = pylsl.local_clock()
+    with running(source, feed):
+        for number, value in enumerate(sent):
+            marker.push_sample([value], start + number)
+        deadline = time.monotonic() + PATIENCE_SECS
+        while len(feed.marks) < len(sent):
+            sender.push_chunk([[0.0] * 3] * 10)
+            assert time.monotonic() < deadline
+    assert [value for _, _, value in feed.marks] == values
+    exact = [round((start + n) * 1e9) + boot_anchor() for n in range(2)]
+    assert np.abs(np.array([nanos for nanos, _, _ in feed.marks]) - exact).max() <= 1000
+
+
+def test_markers_that_nobody_sends_are_missed_at_the_start(name: str) -> None:
+    _sender = pylsl.StreamOutlet(described(name))
+    source = inlet(name, markers=f"{name}-markers", timeout_secs=3.0)
+    with pytest.raises(NotConnectedError, match="markers .* found 0 within 3 s"):
+        source.format()
+    source.close()
+
+
 def test_whole_numbers_of_one_unit_stay_counts(name: str) -> None:
     sender = pylsl.StreamOutlet(described(name, units="uV", dtype=pylsl.cf_int32))
     source, feed = inlet(name), ListFeed(enough=10)

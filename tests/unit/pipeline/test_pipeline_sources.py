@@ -111,6 +111,27 @@ def test_signals_are_chosen_by_name_and_keep_a_unit_that_is_no_voltage(two_rates
         replay(two_rates, recorded_rate_hz=1, channels=["Tmp"]).format()
 
 
+def test_annotations_become_triggers_at_their_samples_each_time_they_are_played(
+    tmp_path: Path,
+) -> None:
+    noted = [(0.5, "left"), (1.25, "right"), (1.998, "left"), (3.0, "left")]
+    edf = edfio.Edf(
+        [signal(range(1000), 500)],
+        annotations=[edfio.EdfAnnotation(onset, None, text) for onset, text in noted],
+    )
+    edf.write(tmp_path / "noted.edf")
+    options: dict[str, Any] = {"file": "noted.edf", "speed": 100, "markers": ["left"]}
+    source = EdfReplaySource(EdfReplaySource.Options(**options), site(tmp_path))
+    feed = ListFeed(enough=2500)
+    form = played(source, feed)
+    times = feed.times(form.rate)
+    # The last one was noted after the file's end.
+    at = [row for row in (250, 999, 1250, 1999, 2250) if row < len(times)]
+    assert [nanos for nanos, _, _ in feed.marks][: len(at)] == [times[row] for row in at]
+    with pytest.raises(RefusedError, match=r"no annotation 'lef'; did you mean 'left'"):
+        replay(tmp_path / "noted.edf", markers=["lef"]).format()
+
+
 @pytest.mark.parametrize("name", ["mne_test.bdf", "mne_test.edf", "short_psg.edf"])
 def test_a_real_recording_is_played_in_volts(name: str) -> None:
     if not (DATA / name).exists():

@@ -63,6 +63,8 @@ class EdfFile:
     groups: list[EdfGroup]
     notes: dict[str, str]
     """What is not played, or not as it stands."""
+    annotations: tuple[tuple[Fraction, str], ...] = ()
+    """When something was noted, in seconds from the file's beginning, and what."""
 
 
 def open_edf(path: Path) -> EdfFile:
@@ -88,7 +90,8 @@ def open_edf(path: Path) -> EdfFile:
     uncalibrated = [s.label for s in edf.signals if _calibration(s) is None]
     if uncalibrated:
         notes["uncalibrated"] = ", ".join(uncalibrated)
-    return EdfFile(groups, notes)
+    noted = tuple((Fraction(str(one.onset)), one.text) for one in edf.annotations)
+    return EdfFile(groups, notes, noted)
 
 
 def _read(path: Path) -> tuple[Any, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -42,6 +42,11 @@ class InstrumentSource(ABC):
         """Those that are taken; none is all."""
         return ()
 
+    def _marks(self, first: int, rows: int) -> Iterable[int]:
+        """Which of so many rows, the first of which has this number, are marked."""
+        del first, rows
+        return ()
+
     def format(self) -> PacketFormat:
         """Make the instrument, and say what its packets are."""
         self._producer, block_secs = self._make()
@@ -63,7 +68,7 @@ class InstrumentSource(ABC):
         assert self._producer is not None
         assert self._conversion is not None
         sinks: dict[str, Any] = {spec.name: _Nowhere() for spec in self._producer.stream_specs()}
-        sinks[self._stream] = _Door(feed, self._conversion, self.line)
+        sinks[self._stream] = _Door(feed, self._conversion, self.line, self._marks)
         self._producer.run(sinks, _FeedStop(feed))
 
     def statistics(self) -> dict[str, int]:
@@ -87,13 +92,24 @@ class _Nowhere:
 class _Door:
     """The sink of an instrument that is a pipeline's feed."""
 
-    def __init__(self, feed: Feed, convert: Conversion, line: TimeLine) -> None:
-        self._feed, self._convert, self._line = feed, convert, line
+    def __init__(
+        self,
+        feed: Feed,
+        convert: Conversion,
+        line: TimeLine,
+        marks: Callable[[int, int], Iterable[int]],
+    ) -> None:
+        self._feed, self._convert, self._line, self._marks = feed, convert, line, marks
+        self._rows = 0
 
     def write_block(self, first_nanos: int, block: Any) -> int:
         rows = np.asarray(block)
         origin, at = self._line.place(first_nanos, len(rows))
         self._feed.write(self._convert(rows), origin, at)
+        for row in self._marks(self._rows, len(rows)):
+            later = Fraction(at + row - self._rows) / self._line.rate
+            self._feed.mark(origin + int(later * NANOS_PER_SEC))
+        self._rows += len(rows)
         return 0
 
 

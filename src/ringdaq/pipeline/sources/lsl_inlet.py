@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from ringdaq.clock import NANOS_PER_SEC, boot_anchor
+from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.config import Section
 from ringdaq.errors import BadRequestError, NotConnectedError, StreamError
 from ringdaq.instruments.drivers.edf_file import unique_names
@@ -20,16 +19,13 @@ from ringdaq.pipeline.lsl import lsl_library, unit_of
 from ringdaq.pipeline.parts import Feed, PacketFormat, Site
 from ringdaq.pipeline.sources.counts import Conversion, conversion
 from ringdaq.pipeline.sources.gathering import Gatherer
+from ringdaq.pipeline.sources.lsl_markers import Markers
+from ringdaq.pipeline.sources.sender_clock import SenderClock
 from ringdaq.pipeline.sources.time_line import TimeLine
 
 DTYPES = ("int8", "int16", "int32", "float32", "float64")
 LOOK_SECS = 0.2
 """How long a pull waits before it looks whether the pipeline ends."""
-SAME_CLOCK_SECS = 0.001
-"""Clocks closer than this are one: no two machines were started within a millisecond, and what is
-measured between a clock and itself is the network's delay."""
-CORRECT_SECS = 5.0
-"""How often the sender's clock is compared; liblsl measures it about as often."""
 
 
 class LslInlet:
@@ -56,6 +52,8 @@ class LslInlet:
         """A stamp further than this from where it is due begins a new stretch."""
         silence_secs: Annotated[float, Field(gt=0, le=3600)] = 10.0
         """How long nothing may come before the source fails."""
+        markers: str = ""
+        """The name of an LSL stream of markers; each is a trigger, with its value if a number."""
 
         @model_validator(mode="after")
         def _named(self) -> Any:
@@ -67,10 +65,11 @@ class LslInlet:
         del site
         self._options = options
         self._inlet: Any = None
+        self._markers: Markers | None = None
         self._conversion: Conversion | None = None
         self._gathered = Gatherer(1)
         self._silent_secs = 0.0
-        self._correct_at, self._corrected = 0.0, 0.0
+        self._clock: SenderClock | None = None
         self.line = TimeLine(Fraction(1), 0)
         """Where the samples lie, and what is missing."""
 
@@ -82,6 +81,7 @@ class LslInlet:
         try:
             self._inlet.open_stream(timeout=self._options.timeout_secs)
             info = self._inlet.get_sinfo(timeout=self._options.timeout_secs)
+            self._clock = SenderClock(self._inlet, self._options.timeout_secs)
         except TimeoutError as error:
             raise NotConnectedError(
                 f"the LSL stream {_said(self._options)} was found and does not answer within "
@@ -92,7 +92,8 @@ class LslInlet:
         self.line = TimeLine(rate, int(self._options.tolerance_secs * NANOS_PER_SEC))
         rows = self._options.samples or max(1, round(rate / 100))
         self._gathered = Gatherer(rows)
-        self._correction()
+        if self._options.markers:
+            self._markers = Markers(lsl, self._options.markers, self._options.timeout_secs)
         return PacketFormat(
             kind=self._conversion.kind,
             channels=self._conversion.channels,
@@ -106,6 +107,9 @@ class LslInlet:
         while not feed.stopping:
             if self._gather():
                 self._hand_in(feed, *self._gathered.take())
+            if self._markers is not None:
+                for nanos, value in self._markers.take():
+                    feed.mark(nanos, value=value)
 
     def statistics(self) -> dict[str, int]:
         """Gaps and lost samples so far."""
@@ -115,6 +119,8 @@ class LslInlet:
         inlet, self._inlet = self._inlet, None
         if inlet is not None:
             inlet.close_stream()
+        if self._markers is not None:
+            self._markers.close()
 
     def _gather(self) -> bool:
         """Wait a little for samples; returns whether a packet is full."""
@@ -133,22 +139,13 @@ class LslInlet:
             )
         return self._gathered.add(block, stamps)
 
-    def _correction(self) -> float:
-        """Seconds between the sender's clock and this one, asked for now and then."""
-        if time.monotonic() >= self._correct_at:
-            self._correct_at = time.monotonic() + CORRECT_SECS
-            found = float(self._inlet.time_correction(self._options.timeout_secs))
-            self._corrected = found if abs(found) > SAME_CLOCK_SECS else 0.0
-        return self._corrected
-
     def _hand_in(
         self, feed: Feed, block: npt.NDArray[Any], stamps: npt.NDArray[np.float64]
     ) -> None:
         assert self._conversion is not None
+        assert self._clock is not None
         converted = self._conversion(block)
-        own = (stamps + self._correction()) * NANOS_PER_SEC
-        nanos = np.rint(own).astype(np.int64) + boot_anchor()
-        for first, end, origin, at in self.line.place_all(nanos):
+        for first, end, origin, at in self.line.place_all(self._clock.nanos(stamps)):
             feed.write(converted[first:end], origin, at)
 
 
