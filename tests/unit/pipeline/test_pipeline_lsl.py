@@ -186,7 +186,7 @@ def test_markers_of_another_stream_become_triggers(
 def test_markers_that_nobody_sends_are_missed_at_the_start(name: str) -> None:
     _sender = pylsl.StreamOutlet(described(name))
     source = inlet(name, markers=f"{name}-markers", timeout_secs=3.0)
-    with pytest.raises(NotConnectedError, match="markers .* found 0 within 3 s"):
+    with pytest.raises(NotConnectedError, match=r"markers .* found 0 within 3 s"):
         source.format()
     source.close()
 
