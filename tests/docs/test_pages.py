@@ -100,8 +100,8 @@ def test_commands_in_the_text_exist(page: Path, command: str) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=name)
 def test_make_targets_in_the_text_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)) <= targets
 
 
 # --- Python blocks: one program a page
