@@ -112,9 +112,13 @@ def test_a_killed_pipeline_comes_back_and_the_hole_is_declared(start):
     assert np.flatnonzero(steps != 1).tolist() == [gap["row"] - 1]
 
 
-def test_the_text_of_a_pipeline_is_in_every_file_with_its_streams(start):
-    pipelines = start(RIG)
+def test_the_text_of_a_pipeline_is_in_every_file_with_its_streams(start, tmp_path):
+    code = SINKS.format(go=tmp_path / "go")
+    (tmp_path / "plugin.py").write_text(code)
+    (tmp_path / "go").touch()
+    pipelines = start(RIG + BESIDE.format(name="Slow"))
     pipelines.await_rows("clean", 1)
+    (tmp_path / "plugin.py").write_text("# changed after the start\n")
     pipelines.control.call("pipeline.set", {"name": "clean", "values": {"band.low_hz": 2.0}})
     both, without = pipelines.record("*"), pipelines.record("eeg")
     pipelines.await_rows("clean", 200)
@@ -124,6 +128,7 @@ def test_the_text_of_a_pipeline_is_in_every_file_with_its_streams(start):
     name, about = found
     assert (name, about["parameters"]) == ("clean", {"band.low_hz": 2.0})
     assert "[pipeline.clean]" in about["text"]
+    assert about["code"] == {"plugin.py": code}
     assert about["hash"] == spec.metadata["pipeline_hash"] == pipelines.one("clean")["hash"]
     with RecordedFile(pipelines.end_recording(without)[0]) as recorded:
         assert recorded.about()["pipelines"] == {}

@@ -1,5 +1,6 @@
 """The text of a pipeline as one typed tree: stages in order, and what leads where."""
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -208,6 +209,18 @@ class PipelineConfig:
         """A path written in the text; a relative one begins at the file's own folder."""
         path = Path(path).expanduser()
         return path if path.is_absolute() else self.path.parent / path
+
+    def code(self) -> dict[str, str]:
+        """The texts of the Python files that stages name, as they are now, by their paths there.
+
+        One that cannot be read is missing: the pipeline does not start with it.
+        """
+        named = {str(stage.parameters.get("file", "")) for stage in self.stages}
+        found = {}
+        for name in sorted(one for one in named if one.endswith(".py")):
+            with contextlib.suppress(OSError):
+                found[name] = self.resolve(name).read_text("utf-8", "backslashreplace")
+        return found
 
     def with_preset(self, name: str) -> Self:
         """The pipeline with a preset's values; a `ConfigError` names the nearest."""

@@ -60,6 +60,9 @@ class Text(Protocol):
     def hash(self) -> str:
         """SHA-256 of the text and the preset's name, in hex."""
 
+    def code(self) -> dict[str, str]:
+        """The texts of its stages' Python files, by their paths in its text."""
+
 
 class HostedPipeline:
     """Starts a pipeline's process again and again, lists its rings, and passes questions on."""
@@ -86,6 +89,7 @@ class HostedPipeline:
         """What was changed while it ran, `stage.parameter`; holds after a restart too."""
         self.hold = False
         """Whether it waits for `resume` before it begins."""
+        self._code: dict[str, str] = {}
         self.figures: dict[str, Any] = {}
         """What it counted, when it was last heard of."""
         self._heard = 0.0
@@ -111,7 +115,7 @@ class HostedPipeline:
         With `hold` it makes its rings, and begins when it is told to `resume`.
         """
         self._enter("starting", "")
-        self.hold, self.figures = hold, {}
+        self.hold, self.figures, self._code = hold, {}, self.config.code()
         self._child = Child(
             f"pipeline {self.name}",
             (),
@@ -281,4 +285,5 @@ class HostedPipeline:
             "hash": self.config.hash,
             "preset": self.config.preset,
             "parameters": dict(self.parameters),
+            "code": dict(self._code),
         }

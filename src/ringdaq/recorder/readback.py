@@ -301,7 +301,12 @@ def _pipeline(note: Any) -> dict[str, Any]:
         "text": _optional(note, "data"),
         "hash": _optional(note, "hash"),
         "parameters": _fields(note["parameters"]),
+        "code": {_optional(file, "file_name"): _optional(file, "data") for file in _code(note)},
     }
+
+
+def _code(note: Any) -> list[Any]:
+    return list(note["code"].values()) if "code" in note else []
 
 
 def _instrument(group: Any) -> dict[str, Any]:

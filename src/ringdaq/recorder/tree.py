@@ -118,6 +118,12 @@ def _build_pipeline(root: Any, pipeline: Mapping[str, Any]) -> None:
     hdf5.field(note, "hash", pipeline["hash"])
     parameters = hdf5.group(note, "parameters", "NXcollection")
     hdf5.fields(parameters, pipeline.get("parameters") or {})
+    code = hdf5.group(note, "code", "NXcollection")
+    for path, text in (pipeline.get("code") or {}).items():
+        file = hdf5.group(code, hdf5.link_name(path, code), "NXnote")
+        hdf5.field(file, "type", "text/x-python")
+        hdf5.field(file, "file_name", path)
+        hdf5.field(file, "data", text)
 
 
 def _build_instruments(entry: Any, instruments: Sequence[Mapping[str, Any]]) -> None:

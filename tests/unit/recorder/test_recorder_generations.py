@@ -14,6 +14,7 @@ PIPELINE = {
     "text": "[pipeline]\n",
     "hash": "abc",
     "parameters": {"band.low": 8.0},
+    "code": {"stages/own.py": "GAIN = 2.0\n"},
 }
 
 
