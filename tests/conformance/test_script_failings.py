@@ -41,6 +41,8 @@ def test_an_error_of_a_verb_keeps_its_class(runner: Runner, scenario: str) -> No
         ("\nemit()", "\nemit();", "emit takes at least one value", 2),
         ("\nemit(x=[1])", "\nemit(#{x: [1]});", "emit 'x' takes a number, a truth value", 2),
         ("\nprogress(3, 2)", "\nprogress(3, 2);", "progress takes 0 <= done <= total", 2),
+        ("\nsleep('1')", '\nsleep("1");', "sleep takes a number; found '1'", 2),
+        ("a = [stage]\na[0].positon()", "let a = [stage];\na[0].positon();", "verb 'positon'", 2),
         ("\nstage.move_abs(print)", "\nstage.move_abs(|| 1);", "stage.move_abs takes numbers", 2),
     ],
 )  # fmt: skip

@@ -27,6 +27,13 @@ REFUSED = {
         both("f = lambda: stage.positon()", "let f=|| 0+ stage.positon();"),
         "line 1, column 19: the instrument 'stage' has no verb 'positon'",
     ),
+    "a mistyped verb of what main asks for": (
+        both(
+            "x = 1\ndef main(n: int, stage: Movable, lamp: Readable):\n    stage.positon(n)",
+            "/// stage: Movable\n/// lamp: Readable\nfn main(n, stage, lamp) { stage.positon(n) }",
+        ),
+        "the instrument 'stage' has no verb 'positon'; did you mean 'position'?",
+    ),
     "a mistyped instrument": (
         both("x = camra.trigger()", "let x = camra.trigger();"),
         "unknown name 'camra'; did you mean 'camera'?",
@@ -61,6 +68,27 @@ def test_a_wrong_script_is_refused_with_its_place(language: Language, scenario: 
     assert words in str(caught.value)
     assert caught.value.line > 0
     assert caught.value.column > 0
+
+
+MAIN = both(
+    "def main(axis: Movable, n: int):\n    axis.positon(n)",
+    "/// axis: Movable\nfn main(axis, n) { axis.positon(n); }",
+)
+
+
+def test_a_role_has_the_verbs_of_what_fills_it(language: Language) -> None:
+    def check(verbs: list[str]) -> None:
+        check_script(
+            MAIN[language], instruments={}, modules=(), language=language, roles={"axis": verbs}
+        )
+
+    check(["positon"])
+    with pytest.raises(ScriptRejectedError, match=r"line 2, .*did you mean 'position'"):
+        check(["position", "move_abs"])
+
+
+def test_a_role_that_nobody_fills_yet_is_not_looked_into(language: Language) -> None:
+    check_script(MAIN[language], instruments=VERBS, modules=(), language=language)
 
 
 def test_instruments_are_found_by_their_use(language: Language) -> None:

@@ -99,6 +99,22 @@ def test_terminal_escapes_are_made_visible() -> None:
     assert "\\x1b" in text
 
 
+def test_terminal_escapes_in_the_current_line_are_made_visible() -> None:
+    host = Host()
+    process = ScriptProcess(
+        "sleep(1)  # \x1b]0;title\x07",
+        name="bad.py",
+        parameters={},
+        instruments={},
+        limits=Limits(),
+        modules=(),
+        host=host,
+    )
+    process.start()
+    assert process.wait(90.0) is not None
+    assert process.source_line == "sleep(1)  # \\x1b]0;title\\x07"
+
+
 @pytest.mark.parametrize("text", ["'\\x1b]0;title\\x07'", "{'\\x1b[2J': '\\x9b'}"])
 def test_terminal_escapes_in_an_error_are_made_visible(text: str) -> None:
     outcome, _ = run(f"raise ValueError({text})")

@@ -107,6 +107,8 @@ def test_line_and_progress_are_known_during_a_verb(runner: Runner) -> None:
         ("emit(time=1)", "emit writes 'time' itself"),
         ("sleep(-1)", "sleep takes 0 seconds or more; found -1"),
         ("sleep(float('nan'))", "sleep takes 0 seconds or more"),
+        ("sleep(10**400)", "takes numbers of up to 1024 bits; found a whole one of 1329 bits"),
+        ("progress(1, 10**400)", "progress takes numbers of up to 1024 bits"),
         ("progress(3, 2)", "progress takes 0 <= done <= total"),
         ("import os", "scripts cannot import 'os'"),
         ("parameters['x'] = 1", "does not support item assignment"),

@@ -15,7 +15,7 @@ from ringdaq.cli.dry_run import show
 from ringdaq.cli.exit_codes import FAILED, OK
 from ringdaq.cli.follow import ending, rows_of
 from ringdaq.cli.options import as_json, parameters_option, parse_parameters, remote_options
-from ringdaq.cli.output import data, data_json, plain, say, table
+from ringdaq.cli.output import data, data_json, data_text, plain, say, table
 from ringdaq.cli.progress import describe, open_display
 from ringdaq.model import RunState
 
@@ -213,7 +213,7 @@ def scripts(daemon: Any, as_json: bool) -> None:
 def script(daemon: Any, script: str, as_json: bool) -> None:
     """Print the text of an uploaded SCRIPT, by id or name."""
     text = daemon.script_text(script)
-    data_json({"script": script, "content": text}) if as_json else data(text)
+    data_json({"script": script, "content": text}) if as_json else data_text(text)
 
 
 @client.command("dry-run")

@@ -5,26 +5,35 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ringdaq.visible import visible
+
 
 def data(text: str) -> None:
-    """Print a result."""
-    click.echo(text)
+    """Print a result; what a script or an instrument put into it does not steer the terminal."""
+    click.echo(visible(text))
+
+
+def data_text(text: str) -> None:
+    """Print somebody's text: unchanged into a file or a pipe, with visible controls on a screen."""
+    click.echo(visible(text) if sys.stdout.isatty() else text, color=True)
 
 
 def say(text: str) -> None:
     """Tell the person at the terminal."""
-    click.echo(text, err=True)
+    click.echo(visible(text), err=True)
 
 
 def data_json(value: object) -> None:
     """Print a result as one line of JSON."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    click.echo(text.translate(_LATE_CONTROLS))
 
 
 def plain(value: Any) -> Any:
@@ -46,6 +55,8 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+# Those that JSON lets through, and a terminal obeys.
+_LATE_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 

@@ -93,12 +93,19 @@ class Preparer:
                 instruments = sorted(used | set(entry.instruments.values()))
         granted = {name: self._host(name) for name in instruments}
         verbs = {name: frozenset(host.entry.verbs) for name, host in granted.items()}
-        self._check(source, verbs, language)
+        filled = entry.instruments.items() if entry is not None else ()
+        self._check(source, verbs, language, {role: verbs[name] for role, name in filled})
         return granted
 
-    def _check(self, text: str, verbs: Mapping[str, frozenset[str]], language: Language) -> None:
+    def _check(
+        self,
+        text: str,
+        verbs: Mapping[str, frozenset[str]],
+        language: Language,
+        roles: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
         modules = self._rig.scripts.modules
-        check_script(text, instruments=verbs, modules=modules, language=language)
+        check_script(text, instruments=verbs, modules=modules, language=language, roles=roles)
 
     def _host(self, name: str) -> InstrumentHost:
         host = self._hosts.get(name)

@@ -70,6 +70,8 @@ def _looker(function: str, language: str) -> Callable[..., Any]:
     from ringdaq.scripts import check
 
     # The parser asks for it at the first name of a character.
-    import_module("ringdaq.scripts.rhai_check" if language == "rhai" else "unicodedata")
+    import_module("unicodedata")
+    if language == "rhai":
+        import_module("ringdaq.scripts.rhai_check")
     looks: dict[str, Callable[..., Any]] = {"check": check.check_here, "used": check.used_here}
     return looks[function]

@@ -31,14 +31,18 @@ def check_script(
     modules: Collection[str],
     withheld: Collection[str] = (),
     language: Language = "python",
+    roles: Mapping[str, Collection[str]] | None = None,
 ) -> None:
     """Raise `ScriptRejectedError` for the first thing that cannot work.
 
     `instruments` maps each granted instrument to its verbs;
     `withheld` names those of the rig that were not granted.
+    `roles` has the verbs of what fills each instrument that `main` asks for; before that is known,
+    an instrument of the role's own name is taken for it.
     """
     text = _text(source)
     verbs = {name: sorted(found) for name, found in instruments.items()}
+    filled = None if roles is None else {name: sorted(found) for name, found in roles.items()}
     if len(text) > SHORT_BYTES:
         look_apart(
             "check",
@@ -47,9 +51,10 @@ def check_script(
             modules=[*modules],
             withheld=[*withheld],
             language=language,
+            roles=filled,
         )
     else:
-        check_here(text, verbs, modules, withheld, language)
+        check_here(text, verbs, modules, withheld, language, filled)
 
 
 def instruments_used(
@@ -68,15 +73,16 @@ def check_here(
     modules: Collection[str],
     withheld: Collection[str],
     language: Language,
+    roles: Mapping[str, Collection[str]] | None,
 ) -> None:
     """`check_script` in this process."""
     if language == "rhai":
         from ringdaq.scripts import rhai_check
 
-        return rhai_check.check(text, instruments, withheld)
+        return rhai_check.check(text, instruments, withheld, roles)
     tree = parse(text)
     try:
-        _Checker(text, tree, instruments, modules, withheld).visit(tree)
+        _Checker(text, tree, instruments, modules, withheld, roles).visit(tree)
     except RecursionError:
         raise _too_deep() from None
 
@@ -165,6 +171,7 @@ class _Checker(ast.NodeVisitor):
         instruments: Mapping[str, Collection[str]],
         modules: Collection[str],
         withheld: Collection[str],
+        filled: Mapping[str, Collection[str]] | None,
     ) -> None:
         self._lines = source_lines(text)
         self._instruments = instruments
@@ -174,7 +181,9 @@ class _Checker(ast.NodeVisitor):
         self._known = KNOWN_NAMES | self._bound | set(instruments)
         self._imported: set[str] = set()
         self._main = main_of(tree)
-        self._roles = roles(self._main, instruments)
+        wanted = roles(self._main)
+        offered = instruments if filled is None else filled
+        self._roles = {name: offered[name] for name in wanted if name in offered}
         self._local = [module_names(tree)]
 
     def visit(self, node: ast.AST) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Mapping
 
 from ringdaq.scripts.parameters import Entry, Parameter, parameter_of, refused
 
@@ -56,11 +55,6 @@ def parameters_of(main: ast.FunctionDef) -> list[Parameter]:
     return [parameter_of(a, default, a.lineno, a.col_offset + 1) for a, default in pairs]
 
 
-def roles(
-    main: ast.FunctionDef | None, instruments: Mapping[str, Collection[str]]
-) -> dict[str, Collection[str]]:
-    """The verbs of each instrument that `main` asks for and that has the rig's own name for it."""
-    if main is None:
-        return {}
-    wanted = [p.name for p in parameters_of(main) if p.is_instrument]
-    return {name: instruments[name] for name in wanted if name in instruments}
+def roles(main: ast.FunctionDef | None) -> list[str]:
+    """The parameters by which `main` asks for instruments."""
+    return [] if main is None else [p.name for p in parameters_of(main) if p.is_instrument]

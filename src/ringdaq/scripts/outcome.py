@@ -16,7 +16,7 @@ from ringdaq.errors import (
     to_wire,
 )
 from ringdaq.model import RunState
-from ringdaq.scripts.status import CONTROLS
+from ringdaq.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,15 @@ def outcome_of(
         end = Outcome(killing.state, error, line)
     else:
         end = Outcome(RunState.CRASHED, to_wire(_crash(returncode, line, stderr)), line)
-    return replace(end, error=_visible(end.error))
+    return replace(end, error=_seen(end.error))
 
 
-def _visible(value: Any) -> Any:
+def _seen(value: Any) -> Any:
     if isinstance(value, str):
-        return value.translate(CONTROLS)
+        return visible(value)
     if isinstance(value, dict):
-        return {_visible(name): _visible(one) for name, one in value.items()}
-    return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
+        return {_seen(name): _seen(one) for name, one in value.items()}
+    return [_seen(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _told(done: Mapping[str, Any], line: int, last_line: int) -> Outcome:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 import ringdaq_core
@@ -18,10 +19,12 @@ from ringdaq.scripts.spent import (
     recursion_spent,
     total_operations_spent,
 )
+from ringdaq.scripts.suggest import suggestion
 
 DEPTH = 250
 """How deep functions may call each other: the engine takes a lot of stack for each call."""
 _MOST_FRAMES = 20
+_NO_SUCH_VERB = re.compile(r"Function not found: (\w+) \(instrument[,)]")
 
 SyntaxFault = ringdaq_core.RhaiSyntaxError
 facts = ringdaq_core.rhai_facts
@@ -55,7 +58,8 @@ def run(start: Mapping[str, Any], caller: verbs.Caller) -> None:
         raise what
     if kind == "limit":
         raise recursion_spent(DEPTH, line)
-    _fail(str(what), line, column, _traceback(str(what), trace, start["source"]))
+    words = _plainly(str(what), start["instruments"])
+    _fail(words, line, column, _traceback(words, trace, start["source"]))
 
 
 def _call_of_main(entry: Mapping[str, Any] | None) -> str:
@@ -66,6 +70,15 @@ def _call_of_main(entry: Mapping[str, Any] | None) -> str:
     return f"\nmain({', '.join(given.get(p, f'parameters.{p}') for p in entry['order'])});"
 
 
+def _plainly(what: str, instruments: Mapping[str, Collection[str]]) -> str:
+    """The engine's words for a verb that no instrument has, in ours; all others as they are."""
+    found = _NO_SUCH_VERB.match(what)
+    if found is None:
+        return what
+    verbs = {verb for granted in instruments.values() for verb in granted}
+    return f"no instrument has a verb {found[1]!r}{suggestion(found[1], verbs)}"
+
+
 def _fail(what: str, line: int, column: int, traceback: str) -> NoReturn:
     place = f" (line {line}, column {column})" if column else f" (line {line})"
     raise ScriptFailedError(what + place, line=line, traceback=traceback)
@@ -73,8 +86,9 @@ def _fail(what: str, line: int, column: int, traceback: str) -> NoReturn:
 
 def _traceback(what: str, trace: list[tuple[int, str]], source: str) -> str:
     lines, found = source_lines(source), []
-    for line, function in trace[-_MOST_FRAMES:]:
-        text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    own = [frame for frame in trace if frame[0] <= len(lines)]  # the call of main stands behind
+    for line, function in own[-_MOST_FRAMES:]:
+        text = lines[line - 1].strip() if line > 0 else ""
         found.append(f"  line {line}, in {function}\n    {text}")
     return "\n".join([*found, what])
 

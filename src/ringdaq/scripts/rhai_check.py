@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from ringdaq.errors import ScriptRejectedError
+from ringdaq.scripts import rhai_entry
 from ringdaq.scripts.language import HINTS, PLANS, RESERVED_COLUMN
 from ringdaq.scripts.rhai import SyntaxFault, facts
 from ringdaq.scripts.suggest import rejected, suggestion
@@ -22,10 +23,20 @@ class _Fact(NamedTuple):
     column: int
 
 
-def check(text: str, instruments: Mapping[str, Collection[str]], withheld: Collection[str]) -> None:
-    """Raise `ScriptRejectedError` for the first thing that cannot work."""
-    found, functions = _facts(text)
-    checker = _Checker(instruments, withheld, functions)
+def check(
+    text: str,
+    instruments: Mapping[str, Collection[str]],
+    withheld: Collection[str],
+    filled: Mapping[str, Collection[str]] | None,
+) -> None:
+    """Raise `ScriptRejectedError` for the first thing that cannot work.
+
+    What `main` does with an instrument it asks for is looked at as if it had not to ask for it.
+    """
+    offered = instruments if filled is None else filled
+    roles = {name: offered[name] for name in rhai_entry.roles(text) if name in offered}
+    found, functions = _facts(rhai_entry.without(text, roles))
+    checker = _Checker({**instruments, **roles}, withheld, functions)
     for fact in found:
         message = checker.fault(fact)
         if message:

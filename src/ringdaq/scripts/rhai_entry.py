@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 
 from ringdaq.scripts.language import source_lines
 from ringdaq.scripts.parameters import Entry, Parameter, parameter_of, refused
 
-_MAIN = re.compile(r"^fn\s+main\s*\(([\w\s,]*)\)")
+_MAIN = re.compile(r"^fn[ \t]+main[ \t]*\(([\w \t,]*)\)", re.MULTILINE)
 _SPOKEN = re.compile(r"\bmain\s*\(")
 _STATED = re.compile(r"^\s*///\s*(\w+)\s*:\s*(.+?)\s*$")
 _MOST_CHARACTERS = 500
@@ -32,6 +33,22 @@ def entry_of(text: str) -> Entry | None:
     names = [name.strip() for name in found[1].split(",") if name.strip()]
     stated = _stated(lines, spoken[0])
     return Entry(spoken[0] + 1, 1, [_parameter(n, stated, spoken[0] + 1) for n in names])
+
+
+def roles(text: str) -> list[str]:
+    """The parameters by which `main` asks for instruments."""
+    entry = entry_of(text)
+    return [p.name for p in entry.parameters if p.is_instrument] if entry else []
+
+
+def without(text: str, names: Collection[str]) -> str:
+    """The text with those parameters of `main` taken out; nothing else changes its place."""
+    found = _MAIN.search(text)
+    if found is None or not names:
+        return text
+    start, end = found.span(1)
+    kept = [name for name in found[1].split(",") if name.strip() not in names]
+    return text[:start] + ",".join(kept).strip().ljust(end - start) + text[end:]
 
 
 def _stated(lines: list[str], main: int) -> dict[str, tuple[int, str]]:

@@ -10,11 +10,9 @@ from typing import Any
 from ringdaq.scripts.language import LEVELS, source_lines
 from ringdaq.scripts.page import GO_ON, LINE, PROGRESS, STOP, Page
 from ringdaq.scripts.requests import ProtocolError
+from ringdaq.visible import visible
 
 TAIL_CHARACTERS = 1 << 16
-CONTROLS = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
-}
 
 
 class Status:
@@ -46,9 +44,9 @@ class Status:
 
     @property
     def source_line(self) -> str:
-        """The text of the current line."""
+        """The text of the current line, its control characters made visible."""
         line = self.line
-        return self._lines[line - 1].strip() if line else ""
+        return visible(self._lines[line - 1].strip()) if line else ""
 
     @property
     def progress_percent(self) -> float | None:
@@ -107,7 +105,7 @@ class Status:
         if level not in LEVELS or type(line) is not int:
             raise ProtocolError("output must have a level and a line")
         self._output_left -= len(data)
-        text = self._decoder.decode(data).translate(CONTROLS)
+        text = visible(self._decoder.decode(data))
         self._keep(text)
         return text, level, line if 0 <= line <= len(self._lines) else 0
 

@@ -149,7 +149,7 @@ class Speech:
 
     def sleep(self, seconds: float) -> None:
         """Wait; a stop ends it early."""
-        wait = float(seconds)
+        wait = _size("sleep", seconds)
         if not (math.isfinite(wait) and wait >= 0):
             raise ValueError(f"sleep takes 0 seconds or more; found {seconds!r}")
         self._caller.ask("sleep", [wait])
@@ -178,9 +178,10 @@ class Speech:
 
     def progress(self, done: float, total: float) -> None:
         """Say how far the script is, instead of what its loops tell."""
-        if not (math.isfinite(done) and math.isfinite(total) and 0 <= done <= total and total > 0):
+        part, whole = _size("progress", done), _size("progress", total)
+        if not (math.isfinite(part) and math.isfinite(whole) and 0 <= part <= whole and whole > 0):
             raise ValueError(f"progress takes 0 <= done <= total; found {done!r} of {total!r}")
-        self._caller.progress.state(done / total)
+        self._caller.progress.state(part / whole)
 
     def _write(self, text: str, level: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
@@ -194,6 +195,19 @@ class Speech:
         if len(fits) < len(data):
             meter = self._caller.meter
             meter.exceed(output_spent(self._output_bytes, meter.line))
+
+
+def _size(verb: str, value: float) -> float:
+    """The number, which may be a whole one, as a broken one."""
+    if isinstance(value, str | bytes):
+        raise TypeError(f"{verb} takes a number; found {value!r:.80}")
+    try:
+        return float(value)
+    except OverflowError:
+        bits = int(value).bit_length()
+        raise OverflowError(
+            f"{verb} takes numbers of up to 1024 bits; found a whole one of {bits} bits"
+        ) from None
 
 
 def _scalar(name: str, value: object) -> bool | int | float | str:

@@ -13,7 +13,7 @@ import pytest
 
 from ringdaq.cli.follow import Output
 from ringdaq.cli.options import parse_parameters
-from ringdaq.cli.output import plain, table
+from ringdaq.cli.output import data, data_json, data_text, plain, say, table
 from ringdaq.cli.root import COMMANDS
 from ringdaq.model import RunState
 
@@ -41,6 +41,28 @@ def test_plain_values_pass_through_json_unchanged() -> None:
         "nothing": None,
         "not finite": ["NaN", "Infinity", "-Infinity"],
     }
+
+
+EVIL = "a\tb\n\x1b]0;title\x07\x9b31m\r"
+SEEN = "a\tb\n\\x1b]0;title\\x07\\x9b31m\\x0d\n"
+
+
+def test_nothing_that_is_printed_steers_the_terminal(capsys) -> None:
+    data(EVIL)
+    say(EVIL)
+    assert capsys.readouterr() == (SEEN, SEEN)
+    data_json({"x": EVIL})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"x": EVIL}
+    assert printed.rstrip("\n").isprintable()
+
+
+def test_a_text_goes_into_a_file_unchanged_and_onto_a_screen_visible(capsys, monkeypatch) -> None:
+    data_text(EVIL)
+    assert capsys.readouterr().out == EVIL + "\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    data_text(EVIL)
+    assert capsys.readouterr().out == SEEN
 
 
 def test_a_table_lines_its_columns_up() -> None:
