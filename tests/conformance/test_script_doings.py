@@ -23,6 +23,7 @@ class Done:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+FOUR_AXES = "stage, 0, 1, 2, camera, 0, 1, 3, lamp, 0, 1, 4, stage, 0, 1, 5"
 DONE = {
     "a scan": Done(
         "for i in range(3):\n    stage.move_abs(i * 0.5)\n    camera.trigger()\n    sleep(0.05)",
@@ -81,6 +82,16 @@ DONE = {
         "print(scan(stage, 0, 10, 5, #{detectors: [camera]}).len());",
         calls=["scan(stage, 0, 10, 5, detectors=['camera'])"],
         text="1\n",
+    ),
+    "a grid with options": Done(
+        "grid_scan(stage, 0, 1, 3, camera, 0, 2, 5, detectors=[lamp], snake=False)",
+        "grid_scan(stage, 0, 1, 3, camera, 0, 2, 5, #{detectors: [lamp], snake: false});",
+        calls=["grid_scan(stage, 0, 1, 3, camera, 0, 2, 5, detectors=['lamp'], snake=False)"],
+    ),
+    "a grid of four axes with options": Done(
+        f"grid_scan({FOUR_AXES}, detectors=[lamp])",
+        f"grid_scan({FOUR_AXES}, #{{detectors: [lamp]}});",
+        calls=[f"grid_scan({FOUR_AXES}, detectors=['lamp'])"],
     ),
     "points that the script chooses": Done(
         "print(adaptive(stage, 1.0, lambda rows: 2.0 if len(rows) < 2 else None)['stage'])",

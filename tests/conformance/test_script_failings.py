@@ -42,7 +42,13 @@ def test_an_error_of_a_verb_keeps_its_class(runner: Runner, scenario: str) -> No
         ("\nemit(x=[1])", "\nemit(#{x: [1]});", "emit 'x' takes a number, a truth value", 2),
         ("\nprogress(3, 2)", "\nprogress(3, 2);", "progress takes 0 <= done <= total", 2),
         ("\nsleep('1')", '\nsleep("1");', "sleep takes a number; found '1'", 2),
-        ("a = [stage]\na[0].positon()", "let a = [stage];\na[0].positon();", "verb 'positon'", 2),
+        ("a = [stage]\na[0].positon()", "let a = [stage];\na[0].positon();", "position", 2),
+        (
+            "\nadaptive(stage, print, lambda rows: None)",
+            "\nadaptive(stage, || 1, |rows| ());",
+            "adaptive takes instruments, numbers and lists",
+            2,
+        ),
         ("\nstage.move_abs(print)", "\nstage.move_abs(|| 1);", "stage.move_abs takes numbers", 2),
     ],
 )  # fmt: skip
@@ -55,6 +61,13 @@ def test_a_mistake_is_told_at_its_line(
     assert words in str(outcome.error["message"])
     assert outcome.line == line
     assert runner.bench.calls == []
+
+
+def test_too_many_values_for_a_scan_in_rhai_are_told() -> None:
+    runner = Runner("rhai")
+    outcome = runner.run({"rhai": f"scan(stage{', 0' * 17});"})
+    assert outcome.error is not None
+    assert "scan takes 16 values and a map of options at most" in str(outcome.error["message"])
 
 
 LIMITS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {

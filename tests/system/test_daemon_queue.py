@@ -124,14 +124,19 @@ def test_an_entry_waits_for_whoever_holds_its_instrument(daemon):
 def test_a_queue_outlives_a_daemon_that_ended_well_and_goes_on(daemon):
     control = daemon.control()
     control.call("queue.pause")
-    entry = add(control, upload(control, QUICK), parameters={"x": 1})
+    script = upload(control, QUICK)
+    one, two, three = (add(control, script, parameters={"x": x}) for x in (1, 2, 3))
+    control.call("queue.move", {"entry_id": three, "to": 0})
+    control.call("queue.repeat", {"entry_id": two, "times": 2})
+    control.call("queue.edit", {"entry_id": one, "parameters": {"x": 7}, "on_failure": "continue"})
+    before = control.call("queue.list")
+    assert entries(control) == [three, one, two]
     assert daemon.stop() == 0
     daemon.start()
     control = daemon.control()
-    found = control.call("queue.list")
-    assert (found["state"], entries(control)) == ("paused", [entry])
+    assert control.call("queue.list") == before
     control.call("queue.resume")
-    assert [r["state"] for r in ended(control, 1)] == ["completed"]
+    assert [r["parameters"]["x"] for r in ended(control, 4)] == [3, 7, 2, 2]
 
 
 def test_after_a_crash_nothing_starts_by_itself(daemon):

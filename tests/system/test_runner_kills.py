@@ -10,6 +10,7 @@ import h5py
 import pytest
 
 from ringdaq.clock import now_nanos
+from ringdaq.streams import attach
 
 KILLS, LANES = 200, 4
 NOTICED_SECS = 1.0
@@ -48,6 +49,8 @@ class Lane:
         self.axis, self.eye = f"axis{number}", f"eye{number}"
         self.control = daemon.control()
         self.chance = random.Random(number)
+        self.stream = attach(self.eye, directory=daemon.rings)
+        self.made = 0
         self.scripts = [self.upload(name, source) for name, source in SCANS.items()]
 
     def upload(self, name, source):
@@ -62,10 +65,15 @@ class Lane:
         return status["live_values"].get(f"run.{run_id}.{self.eye}", -1) + 1
 
     def kill_one(self, number):
-        """Run, kill, and look; returns the run and what was acknowledged before its end."""
+        """Run, kill, and look; returns the run, the camera's frames before it, and how far it was.
+
+        How far is what somebody outside was told of before the kill.
+        """
+        before = self.frames()
+        assert before == self.made, "the camera took frames although no run goes on"
         script = self.scripts[number % len(self.scripts)]
         run_id = self.control.call("runs.start", {"script": script})["run_id"]
-        first = self.wait_for_a_point(run_id)
+        self.wait_for_a_point(run_id)
         time.sleep(self.chance.uniform(0.0, LONGEST_SECS))
         points = self.points(run_id)
         pid = self.control.call("runs.status", {"run_id": run_id})["pid"]
@@ -75,22 +83,26 @@ class Lane:
         assert status["state"] == "crashed"
         assert (status["ended_nanos"] - killed) / 1e9 <= NOTICED_SECS
         self.check_safe()
-        return run_id, first, points
+        self.made = self.frames()
+        return run_id, before, points
 
     def wait_for_a_point(self, run_id):
         deadline = time.monotonic() + 30
-        while not (points := self.points(run_id)):
+        while not self.points(run_id):
             assert time.monotonic() < deadline, "the scan did not begin"
             time.sleep(0.002)
-        return points
+
+    def frames(self):
+        """How many frames the camera has made in all; they are numbered from 0."""
+        return self.stream.statistics().rows
 
     def ask(self, instrument, verb):
         call = {"instrument": instrument, "verb": verb}
         return self.control.call("instruments.call", call)["value"]
 
     def check_safe(self):
-        assert self.ask(self.eye, "is_armed") is False
         here = self.ask(self.axis, "position")
+        assert self.ask(self.eye, "is_armed") is False
         assert self.ask(self.axis, "position") == here
 
 
@@ -99,7 +111,7 @@ def daemon(start_daemon):
     return start_daemon(more="".join(LANE.format(n=n) for n in range(LANES)))
 
 
-def check_file(control, lane, run_id, first, acknowledged):
+def check_file(control, lane, run_id, before, acknowledged):
     params = {"run_id": run_id, "timeout": SEALED_SECS, "sealed": True}
     status = control.call("runs.wait", params, timeout=2 * SEALED_SECS)
     recording = status["recording"]
@@ -110,10 +122,8 @@ def check_file(control, lane, run_id, first, acknowledged):
     with h5py.File(recording["file"]) as file:
         assert file["entry"].attrs["state"] == "crashed"
         frames = file[f"entry/events/{lane.eye}"][:]
-    begin = int(frames[0])
-    assert list(frames) == list(range(begin, begin + len(frames)))
-    assert begin < first
-    assert begin + len(frames) >= acknowledged
+    assert list(frames) == list(range(before, before + len(frames)))
+    assert acknowledged <= before + len(frames) <= lane.made
 
 
 @pytest.mark.timeout(600)
@@ -127,6 +137,6 @@ def test_two_hundred_killed_runners_are_noticed_made_safe_and_kept(daemon):
         ends = [(lane, end) for lane, job in zip(lanes, jobs, strict=True) for end in job.result()]
     assert len(ends) == KILLS
     control = daemon.control()
-    for lane, (run_id, first, acknowledged) in ends:
-        check_file(control, lane, run_id, first, acknowledged)
+    for lane, (run_id, before, acknowledged) in ends:
+        check_file(control, lane, run_id, before, acknowledged)
     assert daemon.process.poll() is None

@@ -51,7 +51,9 @@ impl Host for PythonHost {
     ) -> Result<Dynamic, Trouble> {
         Python::attach(|py| {
             let call = || {
-                let unfit = |error| unfit(py, &format!("{instrument}.{verb}"), &error);
+                let (said, takes) =
+                    (format!("{instrument}.{verb}"), "numbers, text, lists and maps");
+                let unfit = |error| unfit(py, &said, takes, &error);
                 let args = self.tuple(py, args).map_err(unfit)?;
                 let named = self.dict(py, &named).map_err(unfit)?;
                 let answer =
@@ -81,7 +83,10 @@ impl Host for PythonHost {
     ) -> Result<Dynamic, Trouble> {
         Python::attach(|py| {
             let call = || {
-                let (args, named) = (self.tuple(py, args)?, self.dict(py, &named)?);
+                let plain = self.tuple(py, args).and_then(|a| Ok((a, self.dict(py, &named)?)));
+                let said = if name == "point" { "adaptive" } else { name };
+                let takes = "instruments, numbers and lists";
+                let (args, named) = plain.map_err(|error| unfit(py, said, takes, &error))?;
                 let host = self.host.bind(py);
                 let answer = host.call_method1("plan", (name, args, named, start, span))?;
                 to_rhai(&answer, DEEPEST_VALUE)
@@ -106,9 +111,9 @@ impl Host for PythonHost {
 }
 
 /// Says which verb a value was meant for.
-fn unfit(py: Python<'_>, verb: &str, error: &PyErr) -> PyErr {
+fn unfit(py: Python<'_>, verb: &str, takes: &str, error: &PyErr) -> PyErr {
     let text = error.value(py).to_string();
-    PyTypeError::new_err(format!("{verb} takes numbers, text, lists and maps; {text}"))
+    PyTypeError::new_err(format!("{verb} takes {takes}; {text}"))
 }
 
 /// What is not an `Exception` ends the script; so does a lack of memory.

@@ -1,14 +1,17 @@
 //! Scans that the host carries out.
 
+use std::any::TypeId;
 use std::rc::Rc;
 
 use ::rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, INT, Map, NativeCallContext};
 
 use super::loops::Progress;
 use super::meter::Meter;
-use super::verbs::{Outcome, raw, take_named};
+use super::verbs::{Outcome, exactly, raw, take_named};
 
 const MOST_POINTS: INT = 1000;
+/// So many values of any type the engine lets a function take: four axes of a grid.
+const MOST_VALUES: usize = 16;
 
 pub(super) fn register(
     engine: &mut Engine,
@@ -18,13 +21,17 @@ pub(super) fn register(
 ) {
     for plan in plans {
         let (name, meter, progress) = (plan.clone(), Rc::clone(meter), Rc::clone(progress));
-        raw(engine, plan, None, move |context, mut args| {
+        let scan = move |context: NativeCallContext<'_>, mut args: Vec<Dynamic>| {
             let named = take_named(&mut args);
             ask(&meter, &context, &name, &args, named, progress.region())
-        });
+        };
+        let mut with_options = vec![TypeId::of::<Dynamic>(); MOST_VALUES];
+        with_options.push(TypeId::of::<Map>());
+        exactly(engine, plan, with_options, scan.clone());
+        raw(engine, plan, None, MOST_VALUES, scan);
     }
     let (meter, progress) = (Rc::clone(meter), Rc::clone(progress));
-    raw(engine, "adaptive", None, move |context, args| {
+    raw(engine, "adaptive", None, MOST_VALUES, move |context, args| {
         adaptive(&meter, &context, args, progress.region())
     });
 }

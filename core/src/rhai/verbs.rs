@@ -45,14 +45,16 @@ pub(super) fn register(
     });
 }
 
+/// Makes a function known that takes up to `most` values of any type, behind the first.
 pub(super) fn raw(
     engine: &mut Engine,
     name: &str,
     first: Option<TypeId>,
+    most: usize,
     function: impl Fn(NativeCallContext<'_>, Vec<Dynamic>) -> Outcome + Clone + 'static,
 ) {
     let any = TypeId::of::<Dynamic>();
-    for count in 0..=MOST_ARGUMENTS {
+    for count in 0..=most {
         let mut types: Vec<TypeId> = first.into_iter().collect();
         types.extend(std::iter::repeat_n(any, count));
         exactly(engine, name, types, function.clone());
@@ -65,7 +67,7 @@ pub(super) fn raw(
 }
 
 #[allow(deprecated, reason = "marked so because it may change; the version is pinned")]
-fn exactly(
+pub(super) fn exactly(
     engine: &mut Engine,
     name: &str,
     types: Vec<TypeId>,
@@ -78,7 +80,8 @@ fn exactly(
 
 fn register_verb(engine: &mut Engine, verb: &str, meter: &Rc<Meter>) {
     let (meter, name) = (Rc::clone(meter), verb.to_owned());
-    raw(engine, verb, Some(TypeId::of::<Instrument>()), move |context, mut args| {
+    let first = Some(TypeId::of::<Instrument>());
+    raw(engine, verb, first, MOST_ARGUMENTS, move |context, mut args| {
         let instrument = args.remove(0).cast::<Instrument>();
         let named = take_named(&mut args);
         let place = context.call_position();
@@ -111,7 +114,7 @@ fn register_speech(
         }
         answer.map_err(|trouble| meter.raised(trouble, place))
     };
-    raw(engine, verb, None, say);
+    raw(engine, verb, None, MOST_ARGUMENTS, say);
 }
 
 /// A last argument that is a map stands for arguments by name.

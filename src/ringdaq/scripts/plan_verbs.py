@@ -64,7 +64,8 @@ class PlanVerbs:
         try:
             return self._caller.ask("plan", [name, *plain, list(region)])
         except (TypeError, ValueError, OverflowError) as error:
-            raise type(error)(f"{name} takes instruments, numbers and lists; {error}") from None
+            said = "adaptive" if name == "point" else name
+            raise type(error)(f"{said} takes instruments, numbers and lists; {error}") from None
 
     def _plain(self, value: object) -> object:
         if isinstance(value, list | tuple | range):

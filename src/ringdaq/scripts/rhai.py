@@ -24,7 +24,7 @@ from ringdaq.scripts.suggest import suggestion
 DEPTH = 250
 """How deep functions may call each other: the engine takes a lot of stack for each call."""
 _MOST_FRAMES = 20
-_NO_SUCH_VERB = re.compile(r"Function not found: (\w+) \(instrument[,)]")
+_NOT_FOUND = re.compile(r"Function not found: (\w+) \(instrument[,)]")
 
 SyntaxFault = ringdaq_core.RhaiSyntaxError
 facts = ringdaq_core.rhai_facts
@@ -71,12 +71,14 @@ def _call_of_main(entry: Mapping[str, Any] | None) -> str:
 
 
 def _plainly(what: str, instruments: Mapping[str, Collection[str]]) -> str:
-    """The engine's words for a verb that no instrument has, in ours; all others as they are."""
-    found = _NO_SUCH_VERB.match(what)
+    """What the engine says, and what was meant where an instrument has no such verb."""
+    found = _NOT_FOUND.match(what)
     if found is None:
         return what
-    verbs = {verb for granted in instruments.values() for verb in granted}
-    return f"no instrument has a verb {found[1]!r}{suggestion(found[1], verbs)}"
+    if found[1] in PLANS:
+        return f"{what}; {found[1]} takes 16 values and a map of options at most"
+    verbs = {verb for granted in instruments.values() for verb in granted} - {found[1]}
+    return what + suggestion(found[1], verbs)
 
 
 def _fail(what: str, line: int, column: int, traceback: str) -> NoReturn:
