@@ -1,8 +1,9 @@
 """The Rust core of ringdaq: rings, Arrow messages in them, Rhai scripts and pipelines.
 
-Only `ringdaq.streams`, `ringdaq.pipeline` and `ringdaq.scripts.rhai` use it. Functions of rings
-hold the interpreter for less than 20 µs; waits and copies above 64 KiB let it go. A sequence
-number, a time (int64 nanoseconds since the epoch) and a count of bytes are plain ints.
+Only `ringdaq.streams`, `ringdaq.pipeline`, `ringdaq.scripts.rhai` and `ringdaq.recorder.native`
+use it. Functions of rings hold the interpreter for less than 20 µs; waits and copies above 64 KiB
+let it go. A sequence number, a time (int64 nanoseconds since the epoch) and a count of bytes are
+plain ints.
 """
 
 import os
@@ -31,7 +32,9 @@ __all__ = [
     "RingWriter",
     "RingReader",
     "Watch",
+    "crc32",
     "is_owned",
+    "start_writeback",
     "run_rhai",
     "rhai_facts",
     "Pool",
@@ -51,6 +54,12 @@ HEADER_SIZE: int
 
 def is_owned(path: str | os.PathLike[str]) -> bool:
     """Whether a living process holds a ring's owner lock, damaged or not; False without a file."""
+
+def crc32(data: Buffer, begun: int = 0) -> int:
+    """The CRC-32 of zlib over contiguous bytes, begun with that of the bytes before."""
+
+def start_writeback(fd: int) -> None:
+    """Let the kernel begin to write a file's dirty pages; waits for none of them."""
 
 class CoreError(Exception):
     """Root of the core's errors; failures of the system are `OSError`."""

@@ -9,6 +9,7 @@ mod copied;
 mod errors;
 mod exhaustion;
 mod export;
+mod keeping;
 mod loan;
 mod mapping;
 mod pipeline;
@@ -47,6 +48,8 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<watch::PyWatch>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
+    module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;
+    module.add_function(wrap_pyfunction!(keeping::start_writeback, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;
     module.add("HEADER_SIZE", crate::layout::HEADER_SIZE)
 }

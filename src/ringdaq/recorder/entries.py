@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -23,6 +22,7 @@ import numpy as np
 
 from ringdaq.errors import CorruptJournalError, RecordingError
 from ringdaq.model import StreamSpec
+from ringdaq.recorder.native import crc32
 
 FORMAT_VERSION = 2
 SEGMENT_MAGIC = b"RDQJRNL\0"
@@ -199,13 +199,13 @@ def padded(length: int) -> int:
 
 def crc_seed(recording_id: str) -> int:
     """What the checksums of a recording's entries begin with."""
-    return zlib.crc32(recording_id.encode())
+    return crc32(recording_id.encode())
 
 
 def crc_of(parts: Iterable[Part], begun: int = 0) -> int:
     """The CRC-32 of parts that follow each other."""
     for part in parts:
-        begun = zlib.crc32(part, begun)
+        begun = crc32(part, begun)
     return begun
 
 
@@ -225,7 +225,7 @@ def encode_segment_header(header: SegmentHeader) -> bytes:
         len(name),
         name,
     )
-    return head + _CRC.pack(zlib.crc32(head))
+    return head + _CRC.pack(crc32(head))
 
 
 def decode_segment_header(data: bytes | memoryview) -> SegmentHeader:
@@ -240,7 +240,7 @@ def decode_segment_header(data: bytes | memoryview) -> SegmentHeader:
         raise CorruptJournalError(
             f"a journal segment begins with {SEGMENT_MAGIC!r}; found {magic!r}"
         )
-    if zlib.crc32(data[: _SEGMENT.size]) != _CRC.unpack_from(data, _SEGMENT.size)[0]:
+    if crc32(data[: _SEGMENT.size]) != _CRC.unpack_from(data, _SEGMENT.size)[0]:
         raise CorruptJournalError("a journal segment's header fails its checksum")
     if version != FORMAT_VERSION:
         raise RecordingError(
@@ -306,8 +306,8 @@ def decode_entry(data: memoryview, offset: int, seed: int) -> Entry:
     stop = end + padded(length)
     if sync != SYNC or length > MAX_PAYLOAD_BYTES or stop > len(data):
         raise CorruptJournalError("a journal entry's header is damaged or its payload cut off")
-    crc = zlib.crc32(data[offset : offset + _ENTRY.size], seed)
-    if zlib.crc32(data[end:stop], crc) != _CRC.unpack_from(data, offset + _ENTRY.size)[0]:
+    crc = crc32(data[offset : offset + _ENTRY.size], seed)
+    if crc32(data[end:stop], crc) != _CRC.unpack_from(data, offset + _ENTRY.size)[0]:
         raise CorruptJournalError("a journal entry fails its checksum")
     if codec > MAX_CODEC:
         raise RecordingError(

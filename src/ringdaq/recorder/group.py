@@ -30,15 +30,17 @@ class Column:
         self.mask = mask
         self._append = hdf5.append_chunks if hdf5.has_rows_of_its_own(dataset) else hdf5.append
 
-    def append(self, values: Array, missing: Array | None) -> None:
-        """Put values at the end; without `missing`, all are there."""
-        self._append(self.dataset, values)
+    def append(self, pieces: Sequence[Array], missing: Sequence[Array | None]) -> None:
+        """Put values at the end; a piece without `missing` has all of them."""
+        self._append(self.dataset, pieces)
         if self.mask is not None:
             start = self.mask.shape[0]
             # Chunks of the mask that hold nothing but "there" are never stored.
-            self.mask.resize(start + len(values), axis=0)
-            if missing is not None:
-                self.mask[start:] = missing
+            self.mask.resize(start + sum(map(len, pieces)), axis=0)
+            for values, lacks in zip(pieces, missing, strict=True):
+                if lacks is not None:
+                    self.mask[start : start + len(values)] = lacks
+                start += len(values)
 
     def append_missing(self, rows: int) -> None:
         """Rows of a generation that lacks this channel."""
@@ -199,17 +201,21 @@ class StreamGroup:
         """Append everything taken to the datasets."""
         pending, self._pending, self.pending_bytes = self._pending, [], 0
         for spec, entries in pending:
-            for alike in _alone_or_together(entries):
-                self._append(join(spec, alike))
+            self._append([join(spec, alike) for alike in _alone_or_together(entries)])
 
-    def _append(self, batch: Batch) -> None:
-        hdf5.append(self._time, batch.times)
+    def _append(self, batches: Sequence[Batch]) -> None:
+        """Rows of one generation; a dataset is made longer once, as that costs 100 µs."""
+        hdf5.append(self._time, [np.concatenate([batch.times for batch in batches])])
+        rows = sum(batch.rows for batch in batches)
         for name, column in self.columns.items():
-            if name in batch.values:
-                column.append(batch.values[name], batch.masks.get(name))
+            if name in batches[0].values:
+                column.append(
+                    [batch.values[name] for batch in batches],
+                    [batch.masks.get(name) for batch in batches],
+                )
             else:
-                column.append_missing(batch.rows)
-        self.rows += batch.rows
+                column.append_missing(rows)
+        self.rows += rows
 
     def holds(self, start: int, spec: StreamSpec, records: Sequence[RecordsEntry]) -> bool:
         """Whether the datasets hold exactly these records from row `start` on."""

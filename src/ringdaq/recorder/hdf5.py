@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -141,12 +142,14 @@ def growing(
     )
 
 
-def append(dataset: Any, values: np.ndarray[Any, Any]) -> None:
+def append(dataset: Any, pieces: Sequence[np.ndarray[Any, Any]]) -> None:
     """Put rows at the end."""
     start = dataset.shape[0]
-    dataset.resize(start + len(values), axis=0)
-    if len(values):
-        dataset[start:] = values
+    dataset.resize(start + sum(map(len, pieces)), axis=0)
+    for values in pieces:
+        if len(values):
+            dataset[start : start + len(values)] = values
+            start += len(values)
 
 
 def has_rows_of_its_own(dataset: Any) -> bool:
@@ -155,13 +158,13 @@ def has_rows_of_its_own(dataset: Any) -> bool:
     return bool(dataset.chunks == (1, *dataset.shape[1:]) and not filters)
 
 
-def append_chunks(dataset: Any, values: np.ndarray[Any, Any]) -> None:
+def append_chunks(dataset: Any, pieces: Sequence[np.ndarray[Any, Any]]) -> None:
     """Put rows at the end, each of which is a chunk, past HDF5's own buffers."""
-    start = dataset.shape[0]
-    dataset.resize(start + len(values), axis=0)
-    rest = (0,) * (dataset.ndim - 1)
-    for row, value in enumerate(values, start):
-        dataset.id.write_direct_chunk((row, *rest), np.ascontiguousarray(value, dataset.dtype))
+    start, rest = dataset.shape[0], (0,) * (dataset.ndim - 1)
+    dtype, write = dataset.dtype, dataset.id.write_direct_chunk
+    dataset.resize(start + sum(map(len, pieces)), axis=0)
+    for row, value in enumerate(chain.from_iterable(pieces), start):
+        write((row, *rest), np.ascontiguousarray(value, dtype))
 
 
 def put(target: Any, name: str, value: object) -> None:

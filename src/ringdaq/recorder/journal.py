@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ringdaq.clock import now_nanos
@@ -32,6 +32,7 @@ from ringdaq.recorder.entries import (
 
 SEGMENT_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
+PIECE_BYTES = 4 << 20
 SUFFIX = ".journal"
 
 
@@ -47,6 +48,17 @@ def segment_path(directory: Path, segment: int) -> Path:
 def segment_paths(directory: Path) -> list[Path]:
     """All segments of a journal, old to new."""
     return sorted(directory.glob(f"segment-*{SUFFIX}"))
+
+
+def _pieces(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """The parts in order, in pieces of about `PIECE_BYTES`, at least one."""
+    first, length = 0, 0
+    for end, part in enumerate(parts, 1):
+        length += len(part)
+        if length >= PIECE_BYTES and end < len(parts):
+            yield parts[first:end]
+            first, length = end, 0
+    yield parts[first:]
 
 
 class DirectoryLock:
@@ -130,7 +142,7 @@ class JournalWriter:
             crc = crc_of(entry[:1], crc)
             parts += entry
         self._check_space(sum(map(len, parts)))
-        length = self._disk.write(self._fd, parts)
+        length = self._write(parts)
         self._disk.sync(self._fd)
         if not self._length:
             self._disk.sync_directory(self.directory)
@@ -138,6 +150,15 @@ class JournalWriter:
         self._crc = crc
         self.next_entry += len(written)
         return [*closed, *written]
+
+    def _write(self, parts: Sequence[Part]) -> int:
+        """Write all; the disk has the first pieces in hand while the next are still copied."""
+        pieces = list(_pieces(parts))
+        for piece in pieces[:-1]:
+            self._disk.write(self._fd, piece)
+            self._disk.hasten(self._fd)
+        self._disk.write(self._fd, pieces[-1])
+        return sum(map(len, parts))
 
     def _close_segment(self) -> list[Body]:
         """Write what tells that a segment is whole, without reading it: its length and checksum."""

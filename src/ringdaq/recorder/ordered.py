@@ -28,6 +28,8 @@ _MAX_EMPTY_BYTES = 1024
 PAGE_BYTES = 4096
 # What is smaller is written whole.
 CHUNK_BYTES = 64 << 10
+# Brought to the medium at once, so that it does not heap up in memory until the end.
+HASTE_BYTES = 4 << 20
 # Steps of a commit, for what is rewritten in place.
 _SUPERBLOCK, _HEAP, _DATA, _TREE, _NAMES, _HEADER = range(6)
 _SIGNATURES = {
@@ -100,6 +102,8 @@ class OrderedFile:
         self._waiting = Extents()
         self._error: OSError | None = None
         self._deaf = False
+        self._idle_bytes = 0
+        """Written at the end since the disk was told to begin with what it has."""
 
     # --- what HDF5 calls
 
@@ -133,6 +137,10 @@ class OrderedFile:
         if len(data) >= CHUNK_BYTES and not any(data[-PAGE_BYTES:]):
             data = bytes(data).rstrip(b"\0")
         self._disk.write_at(self._fd, data, place)
+        self._idle_bytes += len(data)
+        if self._idle_bytes >= HASTE_BYTES:
+            self._idle_bytes = 0
+            self._disk.hasten(self._fd)
 
     def readinto(self, target: memoryview) -> int:
         """Give bytes as HDF5 wrote them; there are zeros where it did not."""

@@ -77,7 +77,7 @@ class GapTable:
             return
         for name, column in self._table.items():
             values = [getattr(gap, name) for gap in pending]
-            hdf5.append(column, _column(values, column.dtype))
+            hdf5.append(column, [_column(values, column.dtype)])
 
 
 class LossTable:

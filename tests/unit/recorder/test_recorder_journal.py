@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import zlib
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ringdaq.recorder.entries import (
     StreamOpened,
 )
 from ringdaq.recorder.journal import DirectoryLock, JournalWriter, NotDurableError, segment_paths
+from ringdaq.recorder.native import crc32
 from ringdaq.recorder.resume import resume
 from ringdaq.recorder.scan import JournalReader
 
@@ -94,6 +96,55 @@ def records(directory):
 
 def sequences(directory):
     return [body.sequence for body in records(directory)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 4096, 1 << 20])
+def test_a_checksum_is_that_of_zlib_in_one_piece_or_two(size):
+    data = random.Random(size).randbytes(size)
+    assert crc32(data) == zlib.crc32(data)
+    assert crc32(memoryview(data)[size // 3 :], crc32(data[: size // 3])) == zlib.crc32(data)
+
+
+class PieceDisk(Disk):
+    """Notes what is written and hastened; fails a write by its number."""
+
+    def __init__(self):
+        self.steps: list[str] = []
+        self.fail_at = -1
+
+    def write(self, fd, parts):
+        if self.steps.count("write") == self.fail_at:
+            self.fail_at = -1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.steps.append("write")
+        return super().write(fd, parts)
+
+    def hasten(self, fd):
+        self.steps.append("hasten")
+        super().hasten(fd)
+
+    def sync(self, fd):
+        self.steps.append("sync")
+        super().sync(fd)
+
+
+def test_the_disk_begins_with_a_long_batch_before_all_of_it_is_written(tmp_path):
+    disk = PieceDisk()
+    Books(tmp_path, disk=disk).commit(*(record(n, size=3 << 20) for n in range(4)))
+    assert disk.steps == ["write", "hasten", "write", "sync"]
+    assert sequences(tmp_path) == [0, 1, 2, 3]
+
+
+def test_nothing_of_a_long_batch_counts_when_its_second_half_fails(tmp_path):
+    disk = PieceDisk()
+    books = Books(tmp_path, disk=disk)
+    books.commit(record(0))
+    disk.fail_at = disk.steps.count("write") + 1
+    with pytest.raises(NotDurableError):
+        books.commit(*(record(n, size=3 << 20) for n in range(1, 5)))
+    assert sequences(tmp_path) == [0]
+    books.commit(record(1))
+    assert sequences(tmp_path) == [0, 1]
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -246,7 +297,7 @@ def test_a_newer_format_is_refused_with_both_numbers(tmp_path):
     assert entries.decode_segment_header(written) == header
     newer = bytearray(written)
     newer[8:12] = (FORMAT_VERSION + 1).to_bytes(4, "little")
-    newer[-4:] = entries.zlib.crc32(newer[:-4]).to_bytes(4, "little")
+    newer[-4:] = zlib.crc32(newer[:-4]).to_bytes(4, "little")
     (tmp_path / "segment-00000001.journal").write_bytes(newer)
     with pytest.raises(RecordingError, match="format 2; found format 3"):
         sequences(tmp_path)
