@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ringdaq.recorder.entries import (
@@ -55,7 +55,9 @@ class Account:
 
     def copy(self) -> Account:
         """The same books, to be written on separately."""
-        return replace(self)
+        return Account(
+            self.next_sequence, self.records, self.rows, self.gaps, self.gap_records, self.gap_rows
+        )
 
     def to_plain(self) -> dict[str, int]:
         """As plain numbers, for a checkpoint."""

@@ -18,6 +18,8 @@ from ringdaq.recorder.file import FileKeeper
 log = logging.getLogger(__name__)
 
 WAITING_BYTES = 64 << 20
+# So much is taken at once; what is less waits for the next look, and disturbs no commit meanwhile.
+WORTHWHILE_BYTES = 4 << 20
 LOOK_SECS = 0.25
 LEAVE_SECS = 30.0
 
@@ -31,6 +33,8 @@ class FileBehind:
         self._waiting_bytes = 0
         self._next_entry = 0
         self._told = threading.Condition()
+        self._urgent = False
+        """Something waits that somebody looks for in the file: a stream, a gap, the end."""
         self._leaving = False
         self._broken = ""
         self._thread: threading.Thread | None = None
@@ -67,12 +71,13 @@ class FileBehind:
             if self._waiting_bytes + _size(bodies) <= WAITING_BYTES:
                 self._waiting.append((number, bodies))
                 self._waiting_bytes += _size(bodies)
+            self._urgent |= not all(isinstance(body, RecordsEntry) for body in bodies)
 
     def step(self, next_entry: int) -> bool:
         """Tell how far the journal is; never leaves the caller anything to do at once."""
         with self._told:
-            if next_entry != self._next_entry:
-                self._next_entry = next_entry
+            self._next_entry = next_entry
+            if self._worthwhile():
                 self._told.notify()
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="write-file", daemon=True)
@@ -102,10 +107,14 @@ class FileBehind:
             log.exception("the file is written no more")
             self._broken = f"{type(error).__name__}: {error}"
 
+    def _worthwhile(self) -> bool:
+        return self._leaving or self._urgent or self._waiting_bytes >= WORTHWHILE_BYTES
+
     def _wait(self, timeout: float) -> bool:
-        """Sleep until there is something to take, or maybe to flush; False at the end."""
+        """Sleep until it is worthwhile to go on, or time to look; False at the end."""
         with self._told:
-            self._told.wait_for(lambda: self._leaving or self._waiting, timeout)
+            self._told.wait_for(self._worthwhile, timeout)
+            self._urgent = False
             return not self._leaving
 
     def _work(self) -> bool:

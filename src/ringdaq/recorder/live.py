@@ -62,6 +62,7 @@ class LiveFile:
             driver="fileobj",
             fileobj=self._bytes,
             fs_strategy=self._storage.space_strategy,
+            rdcc_nbytes=self._storage.chunk_cache_bytes,
         )
         self._entry = tree.build_root(self._file, path, description)
         self._gaps = GapTable(self._entry)

@@ -33,6 +33,14 @@ class Storage:
         """
         return None if self.compression == "none" else "none"
 
+    @property
+    def chunk_cache_bytes(self) -> int | None:
+        """What HDF5 may hold of each dataset; `None` is its own choice, for chunks that are packed.
+
+        Plain rows go past it: a chunk held for each column makes megabytes of a short run's file.
+        """
+        return 0 if self.compression == "none" else None
+
     def filters(self) -> dict[str, Any]:
         """What `create_dataset` needs; raises `MissingExtraError`."""
         if self.compression == "none":
