@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -100,24 +101,71 @@ def test_ten_kills_at_ten_thousand_rows_a_second_lose_nothing_and_double_nothing
     assert (found["state"], found["sealed"], found["lost_rows"]) == ("completed", True, 0)
 
 
-def test_a_plain_reader_sees_right_rows_while_the_file_grows(stand, start_writer):
-    writer = start_writer(rate=RATE, total=20_000, capacity_bytes=32 << 20)
+# Opens the growing file again and again, as somebody who never heard of ringdaq, and counts.
+PLAIN_READER = """
+import json, sys, time
+import h5py, numpy as np
+tries = errors = wrong = 0
+seen, until = set(), time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    tries += 1
+    try:
+        with h5py.File(sys.argv[1]) as file:
+            group = file["entry/fast"]
+            rows = int(group.attrs["durable_rows"])
+            n, value = group["n"][:rows], group["value"][:rows]
+    except (OSError, RuntimeError, KeyError, ValueError):
+        errors += 1
+        continue
+    expected = np.arange(rows)
+    wrong += not (np.array_equal(n, expected) and np.array_equal(value, expected * 0.5))
+    seen.add(rows)
+print(json.dumps([tries, errors, wrong, len(seen)]))
+"""
+# Tries to get hold of the file to write in it, and writes if it does.
+INTRUDER = """
+import sys, time
+import h5py
+opened, until = 0, time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    try:
+        with h5py.File(sys.argv[1], "r+") as file:
+            file.attrs["mine"] = opened
+            opened += 1
+    except (OSError, RuntimeError):
+        pass
+    time.sleep(0.001)
+print(opened)
+"""
+LOOKING_SECS = 8.0
+
+
+def beside(code, file):
+    arguments = [sys.executable, "-c", code, str(file), str(LOOKING_SECS)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def test_plain_readers_see_right_rows_while_the_file_grows_and_nobody_writes_in_it(
+    stand, start_writer
+):
+    writer = start_writer(rate=RATE, total=int(RATE * (LOOKING_SECS + 2)), capacity_bytes=32 << 20)
     stand.start_recorder()
     file = stand.open("run", [writer.reader])
     writer.go()
     wait_until(file.exists, "the file")
-    tries, failures, seen = 0, 0, set()
-    while len(seen) < 6:
-        tries += 1
-        try:
-            seen.add(check_flushed(file))
-        except (OSError, RuntimeError, KeyError):
-            failures += 1  # a flush was under way
-        assert failures <= 5 + tries // 10
-        assert tries < 5000
+    reader, intruder = beside(PLAIN_READER, file), beside(INTRUDER, file)
+    tries, errors, wrong, seen = json.loads(reader.communicate()[0])
+    opened = int(intruder.communicate()[0])
+    print(f"{tries} times opened, {errors} errors, {seen} states seen, {opened} times to write")
+    assert wrong == 0
+    assert errors < 0.02 * tries
+    assert seen > LOOKING_SECS
+    assert opened == 0
     writer.wait()
     stand.end("run", [writer.reader])
-    check_law(stand.wait_sealed("run"))
+    report = stand.wait_sealed("run")
+    check_law(report)
+    assert not report["error"]
     assert check_flushed(file) == writer.total
 
 

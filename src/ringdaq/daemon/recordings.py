@@ -125,7 +125,7 @@ class RecordingDesk:
     def detach(self, send: Send) -> None:
         """The recorder has gone."""
         with self._lock:
-            if self._send is send:
+            if self._send == send:  # a peer's bound method is a new object each time
                 self._send = None
 
     @property

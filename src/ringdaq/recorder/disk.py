@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ringdaq.recorder.native import start_writeback
 
+log = logging.getLogger(__name__)
+
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 # The kernel takes no more in one call.
 MAX_PARTS = 1024
 
@@ -23,6 +29,18 @@ class Disk:
     def open(self, path: Path) -> int:
         """An existing file, open for reading and writing."""
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def forbid_writers(self, fd: int) -> None:
+        """Let nobody open the file with HDF5 but for reading, as long as it is open here.
+
+        HDF5 asks for a lock: a shared one to read, one of its own to write.
+        """
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("this file system has no locks: do not open growing files for writing")
 
     def close(self, fd: int) -> None:
         """Let go of a file."""

@@ -94,6 +94,7 @@ class OrderedFile:
         self._disk = disk
         disk.remove(path)
         self._fd = disk.create(path)
+        disk.forbid_writers(self._fd)
         self._place = 0
         self._end = 0
         """Where the file shall end."""

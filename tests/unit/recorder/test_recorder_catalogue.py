@@ -39,7 +39,9 @@ class Archive:
         if end:
             assert bench.end(recording)["state"] == "sealed"
         else:
-            recording.step()
+            while recording.step():
+                pass
+            assert bench.file.exists()
         bench.close()
         return bench.file
 
