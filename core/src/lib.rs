@@ -55,6 +55,8 @@ pub mod bulk;
 #[cfg(not(loom))]
 pub mod gather;
 #[cfg(not(loom))]
+mod long_copy;
+#[cfg(not(loom))]
 pub mod region;
 #[cfg(all(feature = "rhai", not(loom)))]
 pub mod rhai;

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use crate::error::RingError;
+use crate::long_copy::copy_past_caches;
 use crate::memory::{Memory, MemoryMut};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -326,8 +327,6 @@ impl MemoryMut for Region {
         self.check_range(at, from.len());
         // SAFETY: in bounds, writable, and `from` is not part of the mapping. Readers that look at
         // these bytes meanwhile find out by their check.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from.as_ptr(), self.start.as_ptr().add(at), from.len())
-        }
+        unsafe { copy_past_caches(from, self.start.as_ptr().add(at)) }
     }
 }
