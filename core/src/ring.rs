@@ -1,6 +1,7 @@
 //! A ring on disk: the protocol joined with its files, its owner's lock and its bell.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ use crate::writer::{Slot, Stamp, Writer};
 
 /// The longest sleep before a reader makes sure that the writer still lives.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// Records that follow each other in less than this come in a hurry.
+const HURRY_NANOS: u64 = 20_000;
+/// How long a reader sleeps before it looks again for a record that comes in a hurry. With what the
+/// kernel adds, it is about as long as waking takes.
+const DOZE: Duration = Duration::from_micros(20);
 
 /// A record of so many bytes is committed before a sleeper wakes, which takes ten microseconds and more.
 const SOON_BYTES: usize = 64 << 10;
@@ -218,6 +225,16 @@ pub struct RingReader {
     schema: Vec<u8>,
     path: PathBuf,
     wake: OnceLock<WakeFile>,
+    /// Records came in a hurry while this reader slept the last time.
+    hurried: AtomicBool,
+}
+
+/// Whether so many records in such a time come in a hurry.
+///
+/// Then a reader that has read all of them sleeps for a moment without asking to be woken: it would be
+/// woken for every one of them, which takes longer than to write a dozen, and costs the writer a call.
+fn is_hurry(records: u64, nanos: i64) -> bool {
+    records > 1 && nanos.unsigned_abs() < records.saturating_mul(HURRY_NANOS)
 }
 
 fn read_constants(region: &Region) -> Result<Constants, RingError> {
@@ -252,7 +269,14 @@ impl RingReader {
         let constants = read_constants(&region)?;
         let schema = read_schema(&region, &constants)?;
         let reader = Reader::new(Arc::new(region), constants.geometry);
-        Ok(Self { reader, constants, schema, path: path.to_owned(), wake: OnceLock::new() })
+        Ok(Self {
+            reader,
+            constants,
+            schema,
+            path: path.to_owned(),
+            wake: OnceLock::new(),
+            hurried: AtomicBool::new(false),
+        })
     }
 
     /// Where the ring lies.
@@ -387,10 +411,22 @@ impl RingReader {
     /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
     /// there is something to find out. The file had its size then.
     pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
-        let due = is_due(&self.reader, sequence)
-            || wait_once(&self.reader, self.bell()?, sequence, timeout.min(LONGEST_SLEEP));
+        let due = is_due(&self.reader, sequence) || self.doze_or_sleep(sequence, timeout)?;
         self.region().check_size()?;
         Ok(due || !self.region().is_owned())
+    }
+
+    fn doze_or_sleep(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
+        let bell = self.bell()?;
+        let begun = clock_nanos();
+        // Relaxed, here and below: a guess, which orders nothing.
+        if self.hurried.load(Ordering::Relaxed) && timeout > DOZE {
+            std::thread::sleep(DOZE);
+        }
+        let due = wait_once(&self.reader, bell, sequence, timeout.min(LONGEST_SLEEP));
+        let came = self.reader.next_sequence().saturating_sub(sequence);
+        self.hurried.store(is_hurry(came, clock_nanos() - begun), Ordering::Relaxed);
+        Ok(due)
     }
 
     /// The reading half of the protocol, for who waits in other ways.
@@ -408,5 +444,20 @@ impl RingReader {
         let wake = wake.ok_or_else(|| RingError::corrupt("the ring's wake file vanished"))?;
         wake.check_size()?;
         Ok(wake)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hurry;
+
+    #[test]
+    fn only_several_records_that_follow_quickly_are_a_hurry() {
+        let (quick, slow) = (30_000, 800_000);
+        assert!(is_hurry(2, quick));
+        assert!(is_hurry(100, slow));
+        assert!(!is_hurry(1, quick));
+        assert!(!is_hurry(2, slow));
+        assert!(!is_hurry(0, quick));
     }
 }

@@ -44,6 +44,31 @@ def way(request, monkeypatch):
         monkeypatch.setattr(waiting_module.core, "Watch", none)
 
 
+def test_a_record_after_a_rush_still_wakes_its_reader(tmp_path, scalar_spec):
+    writer = create(tmp_path, scalar_spec, 1 << 22)
+    seen = []
+    arrived = threading.Condition()
+
+    def read():
+        for record in StreamReader.open(writer.path).follow(0, timeout=DEADLINE_SECS):
+            with arrived:
+                seen.append(value(record))
+                arrived.notify()
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    wanted = 0
+    for rush in (3000, 1, 1, 3000, 1):
+        for _ in range(rush):
+            writer.append(wanted, wanted)
+            wanted += 1
+        with arrived:
+            assert arrived.wait_for(lambda: len(seen) == wanted, DEADLINE_SECS)
+    writer.close()
+    reading.join(DEADLINE_SECS)
+    assert seen == list(range(wanted))
+
+
 def test_a_coroutine_gets_every_record_to_the_end(tmp_path, scalar_spec, way):
     writer = create(tmp_path, scalar_spec, 1 << 20)
     reader = StreamReader.open(writer.path)
