@@ -325,15 +325,25 @@ class Located:
         """Rows before the record."""
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Offset and length of the payload."""
-
-    @property
     def intact(self) -> bool:
         """Whether the record is still there, so that what was seen of it was whole."""
 
     def head(self) -> bytes:
         """A verified copy of the head of the record's message."""
+
+    def arrays(
+        self,
+        frombuffer: Callable[[Any, Any, int, int], Any],
+        types: Sequence[tuple[str, object | None]],
+    ) -> dict[str, Any] | None:
+        """Make an array of each column, by `numpy.frombuffer` and the type of one row's value.
+
+        `None` if there is no type for one of the columns. The record is a read-only buffer, its
+        payload, which is what the arrays are made of.
+        """
+
+    def buffers(self) -> list[tuple[int, int, int, int, int, int, int]]:
+        """Find the columns, as `Schema.parse` does, by a copy of the message's head."""
 
     def arrow(self) -> int:
         """Address of the record as an Arrow array, valid as long as this; numbers are not copied.

@@ -60,13 +60,6 @@ fn check_wanted(schema: &Schema, wanted: &[usize]) -> Result<(), RingError> {
     Ok(())
 }
 
-fn parse(schema: &Schema, template: &Template, payload: &[u8]) -> Result<Batch, RingError> {
-    match payload.get(..template.len()).and_then(|head| template.numbers(head)) {
-        Some(numbers) => Batch::from_numbers(schema, &numbers, template.len(), payload),
-        None => Batch::parse(schema, payload),
-    }
-}
-
 /// Reads records from `sequence` on, up to `end` or until `max_bytes` of them are read.
 ///
 /// A record that is gone or damaged is an error only where it is the first; else it ends the piece.
@@ -83,8 +76,9 @@ pub fn gather(
     let (mut payload, mut bytes) = (Vec::new(), 0_usize);
     ring.region().check_size()?;
     for sequence in sequence..end {
-        let read = read_into(ring, sequence, &mut payload)
-            .and_then(|frame| Ok((frame, parse(schema, template, &payload)?)));
+        let read = read_into(ring, sequence, &mut payload).and_then(|frame| {
+            Ok((frame, Batch::parse_known(schema, template, &payload, &payload)?))
+        });
         match read {
             Ok((frame, batch)) if batch.rows == frame.rows => {
                 found.add(frame, &batch, wanted, &payload);

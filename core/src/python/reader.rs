@@ -1,25 +1,29 @@
 //! The reader.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use super::LONG_COPY;
 use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::CorruptError;
 use super::mapping::PyMapping;
+use super::schema::{PlainBuffers, plain_buffers};
 use crate::arrow::{Batch, Schema, Template, cdata};
 use crate::bulk::{copy_many, locate_many};
 use crate::frame::Frame;
 use crate::gather::{Joined, gather};
 use crate::reader::Located;
 use crate::ring::RingReader;
+use crate::wake::is_due;
 
 /// The records' frames as four i64 each; values and missing marks of each column.
 type PlainGathered<'py> =
@@ -120,6 +124,22 @@ pub struct PyLocated {
     arrays: Mutex<Vec<Box<Lent>>>,
 }
 
+impl PyLocated {
+    /// The schema, and where the columns lie.
+    fn batch(&self) -> PyResult<(&Schema, Batch)> {
+        let (reader, located) = (self.reader.get(), &self.located);
+        let Some((schema, template)) = &reader.format else {
+            return Err(CorruptError::new_err("the ring's schema cannot be read"));
+        };
+        let batch = reader.parse(schema, template, located)?;
+        if batch.rows != located.frame.rows {
+            let text = format!("it should have {} rows; found {}", located.frame.rows, batch.rows);
+            return Err(CorruptError::new_err(text));
+        }
+        Ok((schema, batch))
+    }
+}
+
 /// An Arrow array that somebody else may move away.
 struct Lent(UnsafeCell<cdata::ArrowArray>);
 
@@ -173,11 +193,6 @@ impl PyLocated {
     }
 
     #[getter]
-    fn place(&self) -> (usize, u64) {
-        (self.located.payload_at, self.located.frame.payload_len)
-    }
-
-    #[getter]
     fn rows(&self) -> u64 {
         self.located.frame.rows
     }
@@ -201,16 +216,49 @@ impl PyLocated {
         Ok(PyBytes::new(py, &self.reader.get().ring.message_head(&self.located)?))
     }
 
+    /// Arrays of all columns, made by numpy's `frombuffer`; nothing if numpy has no type for one.
+    fn arrays<'py>(
+        slf: &Bound<'py, Self>,
+        frombuffer: &Bound<'py, PyAny>,
+        types: Vec<(Bound<'py, PyString>, Option<Bound<'py, PyAny>>)>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let (_, batch) = slf.get().batch()?;
+        let arrays = PyDict::new(slf.py());
+        for ((name, kind), column) in types.iter().zip(&batch.columns) {
+            let Some(kind) = kind else {
+                return Ok(None);
+            };
+            arrays.set_item(name, frombuffer.call1((slf, kind, batch.rows, column.data.at))?)?;
+        }
+        Ok(Some(arrays))
+    }
+
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("no view to fill"));
+        }
+        let this = slf.get();
+        let payload = this.reader.get().ring.payload(&this.located);
+        // SAFETY: `view` is the caller's to fill, and the mapping lives as long as `slf`, which the
+        // view keeps alive. It is marked read-only.
+        let done = unsafe {
+            let (start, len) = (payload.as_ptr().cast_mut().cast(), payload.len());
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, len as ffi::Py_ssize_t, 1, flags)
+        };
+        if done == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+    }
+
+    fn buffers(&self) -> PyResult<Vec<PlainBuffers>> {
+        Ok(plain_buffers(&self.batch()?.1))
+    }
+
     fn arrow(&self) -> PyResult<usize> {
         let (reader, located) = (self.reader.get(), &self.located);
-        let Some((schema, template)) = &reader.format else {
-            return Err(CorruptError::new_err("the ring's schema cannot be read"));
-        };
-        let batch = reader.parse(schema, template, located)?;
-        if batch.rows != located.frame.rows {
-            let text = format!("it should have {} rows; found {}", located.frame.rows, batch.rows);
-            return Err(CorruptError::new_err(text));
-        }
+        let (schema, batch) = self.batch()?;
         let array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
         // What was checked and then copied is the same only if the record was there all along.
         reader.ring.verify(located)?;
@@ -335,6 +383,11 @@ impl PyRingReader {
     }
 
     fn wait(&self, py: Python<'_>, sequence: u64, timeout_secs: f64) -> PyResult<bool> {
+        // Who is behind has nothing to wait for.
+        if is_due(self.ring.protocol(), sequence) {
+            self.ring.region().check_size()?;
+            return Ok(true);
+        }
         let timeout = Duration::try_from_secs_f64(timeout_secs.max(0.0)).unwrap_or(Duration::MAX);
         let begun = Instant::now();
         loop {

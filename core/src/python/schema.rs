@@ -10,17 +10,26 @@ use pyo3::types::{PyBytes, PyCapsule};
 use super::columns::bytes_of;
 use super::errors::InvalidError;
 use super::export;
-use crate::arrow::{Batch, Column, ColumnKind, Encoder, Primitive, Schema};
+use crate::arrow::{
+    Batch, Column, ColumnBuffers, ColumnKind, Encoder, Primitive, Schema, Template,
+};
 use crate::layout::record_len;
 
 /// Name, type, items of a list (0 for a plain value), whether values may be missing, metadata.
 type PlainColumn = (String, String, usize, bool, BTreeMap<String, String>);
 /// Missing values, then offset and length of validity, text offsets and data.
-type PlainBuffers = (u64, usize, usize, usize, usize, usize, usize);
+pub type PlainBuffers = (u64, usize, usize, usize, usize, usize, usize);
 
 /// The columns of a ring's records.
 #[pyclass(name = "Schema", module = "ringdaq_core", frozen)]
-pub struct PySchema(pub Arc<Schema>);
+pub struct PySchema(pub Arc<Schema>, Template);
+
+impl PySchema {
+    fn of(schema: Schema) -> PyResult<Self> {
+        let template = Template::of(&schema)?;
+        Ok(Self(Arc::new(schema), template))
+    }
+}
 
 fn column_kind(dtype: &str, items: usize) -> PyResult<ColumnKind> {
     match (dtype, items) {
@@ -47,6 +56,15 @@ fn plain_kind(kind: ColumnKind) -> (&'static str, usize) {
     }
 }
 
+/// A batch's columns as Python sees them.
+pub fn plain_buffers(batch: &Batch) -> Vec<PlainBuffers> {
+    let plain = |c: &ColumnBuffers| {
+        let (validity, offsets, data) = (c.validity, c.offsets, c.data);
+        (c.nulls, validity.at, validity.len, offsets.at, offsets.len, data.at, data.len)
+    };
+    batch.columns.iter().map(plain).collect()
+}
+
 #[pymethods]
 impl PySchema {
     #[new]
@@ -56,12 +74,12 @@ impl PySchema {
             Ok(Column { name, kind, nullable, metadata })
         };
         let columns = columns.into_iter().map(column).collect::<PyResult<Vec<_>>>()?;
-        Ok(Self(Arc::new(Schema::new(columns, metadata)?)))
+        Self::of(Schema::new(columns, metadata)?)
     }
 
     #[staticmethod]
     fn from_message(message: &[u8]) -> PyResult<Self> {
-        Ok(Self(Arc::new(Schema::from_message(message)?)))
+        Self::of(Schema::from_message(message)?)
     }
 
     #[getter]
@@ -99,12 +117,8 @@ impl PySchema {
     ) -> PyResult<(u64, Vec<PlainBuffers>)> {
         let buffer = PyUntypedBuffer::get(payload)?;
         let payload = bytes_of(&buffer)?;
-        let batch = Batch::parse_with(&self.0, head.unwrap_or(payload), payload)?;
-        let columns = batch.columns.iter().map(|c| {
-            let (validity, offsets, data) = (c.validity, c.offsets, c.data);
-            (c.nulls, validity.at, validity.len, offsets.at, offsets.len, data.at, data.len)
-        });
-        Ok((batch.rows, columns.collect()))
+        let batch = Batch::parse_known(&self.0, &self.1, head.unwrap_or(payload), payload)?;
+        Ok((batch.rows, plain_buffers(&batch)))
     }
 
     fn export_schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {

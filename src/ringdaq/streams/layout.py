@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import ringdaq_core as core
 
 from ringdaq.errors import CorruptRecordError, MissingExtraError, RingdaqError
@@ -92,6 +93,16 @@ class Layout:
         if self.spec.kind == "samples":
             return {SAMPLES: (len(self.spec.channels),)}
         return {TIME: ()} | {channel.name: channel.shape for channel in self.spec.channels}
+
+    @cached_property
+    def numpy_types(self) -> list[tuple[str, np.dtype[Any] | None]]:
+        """By column: its name, and the type of one row's value; `None` where numpy has none."""
+        return [(name, self._numpy_type(name, dtype)) for name, dtype, *_ in self.columns]
+
+    def _numpy_type(self, name: str, dtype: str) -> np.dtype[Any] | None:
+        if dtype in {"bool", "string"}:
+            return None
+        return np.dtype(("int64" if dtype == "time" else dtype, self.shapes[name]))
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import ringdaq_core as core
 
+from ringdaq.errors import StreamError
 from ringdaq.streams.failures import CORE_ERRORS
 from ringdaq.streams.layout import Layout
-from ringdaq.streams.record import Record
+from ringdaq.streams.record import Array, Buffers, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,11 +30,10 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         layout: Layout = self.owner.layout
         return layout
 
-    @cached_property
+    @property
     def payload(self) -> memoryview:  # type: ignore[override]
-        at, length = self.place
-        view: memoryview = self.owner.mapping[at : at + length]
-        return view
+        # Before Python 3.12, no stub can say that something is a buffer.
+        return memoryview(self)  # type: ignore[arg-type]
 
     @cached_property
     def _head(self) -> bytes:  # type: ignore[override]
@@ -41,16 +42,36 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         except CORE_ERRORS as error:
             raise self.owner.error(error) from None
 
+    @property
+    def _buffers(self) -> list[Buffers]:  # type: ignore[override]
+        try:
+            return self.buffers()
+        except CORE_ERRORS as error:
+            raise self._in_words(error) from None
+
+    def columns(self) -> dict[str, Array]:
+        """See `Record.columns`."""
+        types = self.owner.layout.numpy_types
+        try:
+            found = self.arrays(np.frombuffer, types)
+        except CORE_ERRORS as error:
+            raise self._in_words(error) from None
+        return super().columns() if found is None else found
+
     def to_arrow(self) -> pa.RecordBatch:
         """The rows as pyarrow has them; numbers are not copied."""
         layout: Layout = self.owner.layout
         try:
             address = self.arrow()
-        except core.CorruptError as error:
-            raise self._damage(error) from None
         except CORE_ERRORS as error:
-            raise self.owner.error(error) from None
+            raise self._in_words(error) from None
         return layout.arrow_importer(address, layout.arrow_schema)
+
+    def _in_words(self, error: Exception) -> StreamError:
+        if isinstance(error, core.CorruptError):
+            return self._damage(error)
+        found: StreamError = self.owner.error(error)
+        return found
 
     def lapped(self, error: BaseException | None) -> None:
         """Called at the end of a context during which the writer came by."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,10 +64,12 @@ class Record:
         """Id of the ring that the record lay in, "" if it came from elsewhere."""
         return self._layout.generation
 
-    @cached_property
+    @property
     def _buffers(self) -> list[Buffers]:
-        with self._checked():
+        try:
             rows, buffers = self._layout.schema.parse(self.payload, self._head)
+        except core.CorruptError as error:
+            raise self._damage(error) from None
         if rows != self.rows:
             raise self._damage(f"it should have {self.rows} rows; found {rows}")
         return buffers
@@ -82,21 +83,20 @@ class Record:
         Text comes as objects, `None` where it is missing; what a number is where it is missing
         means nothing (`masks` says where): NaN for floats, 0 for others.
         """
-        columns = zip(self._layout.columns, self._buffers, strict=True)
-        return {
-            column[0]: self._column(column[0], column[1], column[2], buffers)
-            for column, buffers in columns
-        }
+        payload, rows = self.payload, self.rows
+        found: dict[str, Array] = {}
+        for (name, kind), buffers in zip(self._layout.numpy_types, self._buffers, strict=True):
+            if kind is None:
+                found[name] = self._odd(buffers)
+            else:
+                found[name] = np.frombuffer(payload, kind, rows, buffers[5])
+        return found
 
-    def _column(self, name: str, dtype: str, items: int, buffers: Buffers) -> Array:
-        at, length = buffers[5:]
-        if dtype == "string":
+    def _odd(self, buffers: Buffers) -> Array:
+        """A column that numpy has no type for: text, which alone has offsets, or bits."""
+        if buffers[4]:
             return self._texts(buffers)
-        if dtype == "bool":
-            return self._bits(at, length).view(np.bool_)
-        kind = np.dtype(np.int64 if dtype == "time" else dtype)
-        values = np.frombuffer(self.payload, kind, self.rows * max(items, 1), at)
-        return values.reshape(self.rows, *self._layout.shapes[name]) if items else values
+        return self._bits(*buffers[5:]).view(np.bool_)
 
     def _bits(self, at: int, length: int) -> NDArray[np.uint8]:
         packed = np.frombuffer(self.payload, np.uint8, length, at)
