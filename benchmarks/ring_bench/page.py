@@ -27,8 +27,10 @@ PEERS_HEAD = """\
 The same messages between two Python processes on one machine.
 The publisher owns an array, stamps it and hands it over; the subscriber gets a buffer and looks at its first and last bytes.
 The delay is taken at a steady pace, with both sides asleep between messages; the rate is counted at the subscriber while the publisher floods.
-ringdaq never waits for a reader, so a flood may lap it: then the share of messages that were seen is given.
-The others wait, but LSL, which is given no more than its buffer holds.
+The others wait for their subscriber; ringdaq and LSL never do.
+LSL is given no more messages than its buffer holds, and so is ringdaq where they are of 64 B; where a flood of larger ones laps the reader, the share of messages that were seen is given.
+All copy the publisher's array at least once; iceoryx2 and zenoh into memory that they lend, ringdaq into its ring, which was filled once before, as a ring in use is.
+ringdaq's subscriber copies small messages that came meanwhile out of the ring in one call, and looks at others where they lie.
 """  # noqa: E501
 READING = """\
 ## How to read it
