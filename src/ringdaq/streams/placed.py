@@ -32,8 +32,7 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
 
     @property
     def payload(self) -> memoryview:  # type: ignore[override]
-        # Before Python 3.12, no stub can say that something is a buffer.
-        return memoryview(self)  # type: ignore[arg-type]
+        return memoryview(self)
 
     @cached_property
     def _head(self) -> bytes:  # type: ignore[override]
