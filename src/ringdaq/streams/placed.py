@@ -32,7 +32,8 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
 
     @property
     def payload(self) -> memoryview:  # type: ignore[override]
-        return memoryview(self)
+        # Before Python 3.12, no stub can say that something is a buffer.
+        return memoryview(self)  # type: ignore[arg-type]
 
     @cached_property
     def _head(self) -> bytes:  # type: ignore[override]
@@ -42,7 +43,7 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
             raise self.owner.error(error) from None
 
     @property
-    def _buffers(self) -> list[Buffers]:  # type: ignore[override]
+    def _buffers(self) -> list[Buffers]:
         try:
             return self.buffers()
         except CORE_ERRORS as error:
