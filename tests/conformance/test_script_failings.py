@@ -9,6 +9,7 @@ import pytest
 from script_stand import Runner, both, ended, until
 
 from ringdaq.model import RunState
+from ringdaq.scripts import Limits
 
 FAILED = {
     "an uncaught error of a verb": both(
@@ -41,6 +42,15 @@ def test_an_error_of_a_verb_keeps_its_class(runner: Runner, scenario: str) -> No
         ("\nemit()", "\nemit();", "emit takes at least one value", 2),
         ("\nemit(x=[1])", "\nemit(#{x: [1]});", "emit 'x' takes a number, a truth value", 2),
         ("\nprogress(3, 2)", "\nprogress(3, 2);", "progress takes 0 <= done <= total", 2),
+        ("\nsleep()", "\nsleep();", "sleep() missing 1 required", 2),
+        ("\na = emit\na(1)", "\n\nemit(1);", "emit takes values by name", 3),
+        ("\nadaptive(stage, 1, 5)", "\nadaptive(stage, 1, 5);", "a function of the rows", 2),
+        (
+            "\nwith shutter_open(stage): pass",
+            "\nwith_shutter_open(stage, || 1);",
+            "the instrument 'stage' has no verb 'open_shutter'",
+            2,
+        ),
         ("\nsleep('1')", '\nsleep("1");', "sleep takes a number; found '1'", 2),
         ("a = [stage]\na[0].positon()", "let a = [stage];\na[0].positon();", "position", 2),
         (
@@ -70,6 +80,13 @@ def test_too_many_values_for_a_scan_in_rhai_are_told() -> None:
     assert "scan takes 16 values and a map of options at most" in str(outcome.error["message"])
 
 
+def test_a_closure_in_rhai_is_called_so() -> None:
+    outcome = Runner("rhai").run({"rhai": "with_shutter_open(lamp, |x| x);"})
+    assert outcome.error is not None
+    assert "Function not found: <closure> ()" in str(outcome.error["message"])
+
+
+RECURSION = {"python": 1000, "rhai": 250}
 LIMITS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
     "an endless loop": (both("while True: pass", "loop {}"), "operations", {}),
     "an endless loop that computes": (
@@ -140,8 +157,10 @@ def test_each_limit_names_itself_and_the_line(runner: Runner, scenario: str) -> 
     assert details["limit"] == limit
     assert details["line"] > 0
     assert f"line {details['line']}" in str(outcome.error["message"])
-    if limit in limits:
-        assert f"{limits[limit]}" in str(outcome.error["message"])
+    value = (
+        RECURSION[runner.language] if limit == "recursion" else Limits(**limits).to_dict()[limit]
+    )
+    assert f" {value} " in str(outcome.error["message"])
     assert len(runner.bench.text) <= 1 << 20
 
 

@@ -92,6 +92,12 @@ def test_output_has_a_level_and_a_line(runner: Runner) -> None:
     assert "] warning: c\n" in runner.bench.text
 
 
+def test_what_is_debugged_is_logged(runner: Runner) -> None:
+    runner.run(both("\nlog(repr('a'), 'debug')", '\ndebug("a");'))
+    assert runner.bench.levels == [("debug", 2)]
+    assert "debug: " in runner.bench.text
+
+
 def test_an_unknown_level_is_refused(runner: Runner) -> None:
     outcome = runner.run(both("log('a', 'loud')", 'log("a", "loud");'))
     assert outcome.error is not None

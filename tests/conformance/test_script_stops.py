@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from script_stand import PATIENCE_SECS, Runner, both, ended
+from script_stand import PATIENCE_SECS, Runner, both, ended, until
 
 from ringdaq.errors import (
     InstrumentFaultError,
@@ -90,6 +90,28 @@ def test_an_error_while_tidying_up_is_told(runner: Runner) -> None:
     assert outcome.state == RunState.FAILED
     assert outcome.error is not None
     assert outcome.error["message"] == "the stage is stuck"
+
+
+STEPS = both(
+    "for i in range(9):\n    stage.move_abs(i)", "for i in 0..9 {\n    stage.move_abs(i);\n}"
+)
+
+
+def test_a_pause_holds_the_script_between_two_verbs(runner: Runner) -> None:
+    calls = runner.bench.calls
+
+    def pause() -> None:
+        if len(calls) == 4:
+            process.request_pause()
+
+    runner.bench.answers["move_abs"] = pause
+    process = runner.start(STEPS)
+    until(lambda: process.paused)
+    assert process.current_line == 2
+    assert calls == [f"stage.move_abs({i})" for i in range(4)]
+    process.resume()
+    assert ended(process).state == RunState.COMPLETED
+    assert calls == [f"stage.move_abs({i})" for i in range(9)]
 
 
 def test_a_killed_process_is_noticed(runner: Runner) -> None:

@@ -140,6 +140,11 @@ fn take_row(args: &mut Vec<Dynamic>) -> Map {
 fn register_print(engine: &mut Engine, meter: &Rc<Meter>) {
     let own = Rc::clone(meter);
     engine.on_print(move |text| own.note(own.host.say("print", &[text.into()], Map::new())));
+    let own = Rc::clone(meter);
+    engine.on_debug(move |text, _, place| {
+        own.at(place);
+        own.note(own.host.say("log", &[text.into(), "debug".into()], Map::new()));
+    });
     for count in (0..=MOST_ARGUMENTS).filter(|&count| count != 1) {
         exactly(engine, "print", vec![TypeId::of::<Dynamic>(); count], |_, args| {
             let words: Vec<String> = args.iter().map(text_of).collect();

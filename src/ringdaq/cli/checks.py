@@ -181,7 +181,7 @@ def landlock() -> Check:
             "if 'landlock' is in the list of /sys/kernel/security/lsm"
         )
         return Check("landlock", Verdict.WARN, "none", advice)
-    return Check("landlock", Verdict.GOOD, f"ABI {version}: {', '.join(covers(version))}")
+    return Check("landlock", Verdict.GOOD, f"ABI {version}: {covers(version)}")
 
 
 def seccomp() -> Check:

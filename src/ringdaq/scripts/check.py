@@ -156,7 +156,9 @@ def _place(text: str, index: int) -> tuple[int, int]:
 
 
 def _too_long(size: int) -> ScriptRejectedError:
-    return ScriptRejectedError(f"a script may have {MAX_SOURCE_BYTES} bytes; found {size}")
+    return ScriptRejectedError(
+        f"a script may have {MAX_SOURCE_BYTES} bytes; found {size}; give it its data as parameters"
+    )
 
 
 def _too_deep() -> ScriptRejectedError:
@@ -278,7 +280,7 @@ class _Checker(ast.NodeVisitor):
         if name not in self._modules:
             allowed = f"; allowed are: {', '.join(sorted(self._modules)) or 'none'}"
             hint = HINTS.get(name.split(".")[0])
-            advice = f"; {hint}" if hint else allowed
+            advice = f"; {hint}" if hint else suggestion(name, self._modules) or allowed
             raise self._at(node, f"scripts cannot import {name!r}{advice}")
 
     def _advice(self, name: str, known: Iterable[str]) -> str:

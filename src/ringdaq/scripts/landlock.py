@@ -20,6 +20,8 @@ _NETWORK = {4: 0b11}
 _SCOPES = {6: 0b11}
 """Abstract Unix sockets and signals outside the process."""
 
+_SINCE = {1: "files", 3: "truncation", 4: "TCP", 5: "devices", 6: "signals", 9: "Unix sockets"}
+
 
 class _Ruleset(ctypes.Structure):
     """`struct landlock_ruleset_attr`; an older kernel takes it while the parts it lacks are 0."""
@@ -36,10 +38,11 @@ def abi() -> int:
     return max(0, int(_libc().syscall(_SYS_CREATE_RULESET, None, 0, _ASK_VERSION)))
 
 
-def covers(version: int) -> list[str]:
-    """What a version of landlock closes, in words."""
-    since = {1: "files", 3: "truncation", 4: "TCP", 5: "devices", 6: "signals", 9: "Unix sockets"}
-    return [word for first, word in since.items() if version >= first]
+def covers(version: int) -> str:
+    """What a version of landlock closes, and what it leaves to the filter, in words."""
+    closed = [word for first, word in _SINCE.items() if version >= first]
+    left = [word for first, word in _SINCE.items() if version < first]
+    return ", ".join(closed) + (f"; not {', '.join(left)}" if left else "")
 
 
 def restrict(version: int) -> None:

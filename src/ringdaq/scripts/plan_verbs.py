@@ -28,6 +28,11 @@ class PlanVerbs:
         points: int = 1000,
     ) -> Columns:
         """Go where `choose` says, from `start` on, until it says `None` or after `points`."""
+        if not callable(choose):
+            raise TypeError(
+                "adaptive takes a stage, a start, a function of the rows, and may take detectors "
+                "and points"
+            )
         rows: Rows = []
         target: float | None = start
         while target is not None and len(rows) < points:
@@ -51,6 +56,8 @@ class PlanVerbs:
 
         call.__name__ = call.__qualname__ = name
         return call
+
+    adaptive.__qualname__ = "adaptive"  # Python tells of wrong arguments by this name
 
     def _ask(
         self,

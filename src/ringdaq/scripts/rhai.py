@@ -24,6 +24,7 @@ from ringdaq.scripts.suggest import suggestion
 DEPTH = 250
 """How deep functions may call each other: the engine takes a lot of stack for each call."""
 _MOST_FRAMES = 20
+_CLOSURE = re.compile(r"anon\$[0-9a-f]+")
 _NOT_FOUND = re.compile(r"Function not found: (\w+) \(instrument[,)]")
 
 SyntaxFault = ringdaq_core.RhaiSyntaxError
@@ -72,6 +73,7 @@ def _call_of_main(entry: Mapping[str, Any] | None) -> str:
 
 def _plainly(what: str, instruments: Mapping[str, Collection[str]]) -> str:
     """What the engine says, and what was meant where an instrument has no such verb."""
+    what = _CLOSURE.sub("<closure>", what)
     found = _NOT_FOUND.match(what)
     if found is None:
         return what

@@ -28,7 +28,7 @@ class Sandbox:
         return walls
 
     def __str__(self) -> str:
-        covered = ", ".join(landlock.covers(self.landlock_abi))
+        covered = landlock.covers(self.landlock_abi)
         files = f"abi={self.landlock_abi} ({covered})" if self.landlock_abi else "none"
         calls = "yes" if self.seccomp_lacking is None else f"none ({self.seccomp_lacking})"
         return f"sandbox: landlock {files}, seccomp={calls}"

@@ -124,8 +124,9 @@ class ShutterOpen:
         self._meter, self._shutter = meter, shutter
 
     def __enter__(self) -> None:
+        open_shutter = self._shutter.open_shutter
         try:
-            self._shutter.open_shutter()
+            open_shutter()
         except BaseException:
             self.__exit__()
             raise
@@ -154,8 +155,12 @@ class Speech:
             raise ValueError(f"sleep takes 0 seconds or more; found {seconds!r}")
         self._caller.ask("sleep", [wait])
 
-    def emit(self, **values: object) -> None:
+    def emit(self, *unnamed: object, **values: object) -> None:
         """Write one row into the run's own stream."""
+        if unnamed:
+            raise TypeError(
+                f"emit takes values by name: emit(power=meter.read()); found {unnamed[0]!r:.80}"
+            )
         if not values:
             raise ValueError("emit takes at least one value: emit(power=meter.read())")
         if RESERVED_COLUMN in values:
@@ -195,6 +200,18 @@ class Speech:
         if len(fits) < len(data):
             meter = self._caller.meter
             meter.exceed(output_spent(self._output_bytes, meter.line))
+
+
+# Python tells of wrong arguments by this name.
+for _method, _verb_name in [
+    (Speech.sleep, "sleep"),
+    (Speech.emit, "emit"),
+    (Speech.say, "print"),
+    (Speech.log, "log"),
+    (Speech.progress, "progress"),
+    (ShutterOpen.__init__, "shutter_open"),
+]:
+    _method.__qualname__ = _verb_name
 
 
 def _size(verb: str, value: float) -> float:

@@ -10,6 +10,7 @@ import pytest
 
 from ringdaq.cli import checks
 from ringdaq.cli.checks import Verdict
+from ringdaq.scripts.sandbox import Sandbox
 
 
 def test_every_check_looks_at_something_and_advises_where_it_is_not_well() -> None:
@@ -47,6 +48,26 @@ def test_a_missing_extra_is_named_with_its_pip_line(monkeypatch) -> None:
 def test_few_open_files_are_a_warning(monkeypatch) -> None:
     monkeypatch.setattr(checks.resource, "getrlimit", lambda _which: (256, 4096))
     assert checks.open_files().verdict is Verdict.WARN
+
+
+@pytest.mark.parametrize(
+    ("has", "landlock", "seccomp"),
+    [
+        (Sandbox(0, "no filters"), (Verdict.WARN, "none"), (Verdict.WARN, "none: no filters")),
+        (
+            Sandbox(3, None),
+            (Verdict.GOOD, "ABI 3: files, truncation; not TCP, devices, signals, Unix sockets"),
+            (Verdict.GOOD, "available"),
+        ),
+    ],
+)
+def test_what_locks_scripts_up_and_what_the_kernel_lacks_is_told(
+    monkeypatch, has, landlock, seccomp
+) -> None:
+    monkeypatch.setattr(checks.sandbox, "probe", lambda: has)
+    found = [checks.landlock(), checks.seccomp()]
+    assert [(c.verdict, c.found) for c in found] == [landlock, seccomp]
+    assert all(bool(c.advice) == (c.verdict is Verdict.WARN) for c in found)
 
 
 @pytest.mark.parametrize("name", checks.EXTRAS)

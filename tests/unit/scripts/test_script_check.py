@@ -46,6 +46,7 @@ def test_examples_pass(path: Path) -> None:
         ("if True\n    pass", 1, 8, "invalid syntax: expected ':'"),
         ("import os", 1, 1, "scripts have no operating system"),
         ("import os.path as p", 1, 1, "scripts cannot import 'os.path'"),
+        ("import maths", 1, 1, "cannot import 'maths'; did you mean 'math'?"),
         ("import pandas", 1, 1, "allowed are: collections, collections.abc, dataclasses"),
         ("from math import *", 1, 1, "one by one"),
         ("from . import other", 1, 1, "stands alone"),
