@@ -7,6 +7,7 @@ What waits for the thread is bounded; what is too much, it reads from the journa
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ WAITING_BYTES = 64 << 20
 # So much is taken at once; what is less waits for the next look, and disturbs no commit meanwhile.
 WORTHWHILE_BYTES = 4 << 20
 LOOK_SECS = 0.25
+# The journal's thread asks for the interpreter after each call of the system; Python lets it wait
+# for 5 ms each time.
+SWITCH_SECS = 0.0002
 LEAVE_SECS = 30.0
 
 
@@ -80,6 +84,7 @@ class FileBehind:
             if self._worthwhile():
                 self._told.notify()
         if self._thread is None:
+            sys.setswitchinterval(min(SWITCH_SECS, sys.getswitchinterval()))
             self._thread = threading.Thread(target=self._serve, name="write-file", daemon=True)
             self._thread.start()
         return False

@@ -141,8 +141,9 @@ class JournalWriter:
             entry = encode_entry(body, number, now, self._seed)
             crc = crc_of(entry[:1], crc)
             parts += entry
-        self._check_space(sum(map(len, parts)))
-        length = self._write(parts)
+        length = sum(map(len, parts))
+        self._check_space(length)
+        self._write(parts, length)
         self._disk.sync(self._fd)
         if not self._length:
             self._disk.sync_directory(self.directory)
@@ -151,14 +152,13 @@ class JournalWriter:
         self.next_entry += len(written)
         return [*closed, *written]
 
-    def _write(self, parts: Sequence[Part]) -> int:
+    def _write(self, parts: Sequence[Part], length: int) -> None:
         """Write all; the disk has the first pieces in hand while the next are still copied."""
-        pieces = list(_pieces(parts))
+        pieces = list(_pieces(parts)) if length > PIECE_BYTES else [parts]
         for piece in pieces[:-1]:
             self._disk.write(self._fd, piece)
             self._disk.hasten(self._fd)
         self._disk.write(self._fd, pieces[-1])
-        return sum(map(len, parts))
 
     def _close_segment(self) -> list[Body]:
         """Write what tells that a segment is whole, without reading it: its length and checksum."""
