@@ -26,6 +26,7 @@ _MESSAGE_PREFIX_BYTES = 8
 _MAX_MESSAGE = 0x18
 _MAX_EMPTY_BYTES = 1024
 PAGE_BYTES = 4096
+_EMPTY_PAGE = bytes(PAGE_BYTES)
 # What is smaller is written whole.
 CHUNK_BYTES = 64 << 10
 # Brought to the medium at once, so that it does not heap up in memory until the end.
@@ -135,7 +136,7 @@ class OrderedFile:
 
     def _write_beyond(self, data: bytes | memoryview, place: int) -> None:
         """Write where the file has nothing yet; zeros at the end are there by themselves."""
-        if len(data) >= CHUNK_BYTES and not any(data[-PAGE_BYTES:]):
+        if len(data) >= CHUNK_BYTES and bytes(data[-PAGE_BYTES:]) == _EMPTY_PAGE:
             data = bytes(data).rstrip(b"\0")
         self._disk.write_at(self._fd, data, place)
         self._idle_bytes += len(data)

@@ -257,3 +257,12 @@ def test_the_default_plot_shows_what_there_is(bench, streams, signal, axes):
         assert data.attrs["signal"] == signal
         assert list(data.attrs["axes"]) == axes
         assert data[signal].shape[0] == len(data["time"]) == 0
+
+
+def test_a_short_recording_takes_little_room_on_the_disk(bench):
+    bench.open("stage", "meter", "events")
+    recording = bench.record()
+    bench.produce(40)
+    bench.end(recording)
+    found = bench.file.stat()
+    assert found.st_blocks * 512 < found.st_size / 3
