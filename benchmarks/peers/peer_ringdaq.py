@@ -21,7 +21,7 @@ CHANNELS = 8
 MIB = 1 << 20
 TOGETHER_BYTES = 64 << 10
 """So much is copied at once at most, frames and all; larger messages are looked at in place."""
-RING_BYTES = {64: 256 << 20, 51_200: 64 << 20, 8 << 20: 256 << 20}
+RING_BYTES = 256 << 20
 MOST = {64: 600_000}
 """A ring never waits, and holds so many messages of 64 B (384 B each, with their frames)."""
 SPEC = StreamSpec(
@@ -39,8 +39,7 @@ def _directory(address: str) -> Path:
 class _Publisher:
     def __init__(self, address: str, size: int) -> None:
         self._directory = _directory(address)
-        capacity = RING_BYTES[size]
-        self._writer = StreamWriter.create(self._directory, SPEC, capacity_bytes=capacity)
+        self._writer = StreamWriter.create(self._directory, SPEC, capacity_bytes=RING_BYTES)
         self._array: Any = None
         # A ring in use has been filled once; the first time, the kernel maps page by page.
         first = np.zeros(size, np.uint8)
