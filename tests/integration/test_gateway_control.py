@@ -186,10 +186,12 @@ def test_runs_pass_their_filter(client: Client, gateway: GatewayProcess) -> None
 def test_scripts(client: Client, gateway: GatewayProcess) -> None:
     stored = {
         "script_id": "s1", "name": "scan", "hash": "h", "uploaded_nanos": 5, "metadata": {"a": "b"},
+        "parameters": "stage: Movable, n: int = 5",
     }  # fmt: skip
     gateway.daemon.methods["scripts.list"] = lambda: [stored]
     [script] = client.scripts()
     assert (script.name, script.uploaded_nanos, script.metadata) == ("scan", 5, {"a": "b"})
+    assert script.parameters == "stage: Movable, n: int = 5"
 
 
 def test_watch_tells_each_change_and_ends_with_the_run(

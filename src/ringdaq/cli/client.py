@@ -203,7 +203,9 @@ def _print_points(channels: Mapping[str, Any]) -> None:
 @remote
 def scripts(daemon: Any, as_json: bool) -> None:
     """List the uploaded scripts."""
-    _print_list(plain(daemon.scripts()), ["script_id", "name", "uploaded_nanos"], as_json)
+    _print_list(
+        plain(daemon.scripts()), ["script_id", "name", "parameters", "uploaded_nanos"], as_json
+    )
 
 
 @client.command()

@@ -59,6 +59,7 @@ def script_info(message: types_pb2.ScriptInfo) -> ScriptInfo:
         hash=message.hash,
         uploaded_nanos=message.uploaded_nanos,
         metadata=dict(message.metadata),
+        parameters=message.parameters,
     )
 
 

@@ -23,6 +23,8 @@ class ScriptInfo:
     """SHA-256 of the text, in hexadecimal."""
     uploaded_nanos: int
     metadata: dict[str, str]
+    parameters: str
+    """What its `main` asks for, such as `stage: Movable['mm'], points: int = 5`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ringdaq.daemon.store import Store
 from ringdaq.daemon.twin import DryRuns
 from ringdaq.errors import BadRequestError, BusyError
 from ringdaq.model import RunState
-from ringdaq.scripts import decode_source, language_of
+from ringdaq.scripts import asked_for, decode_source, language_of
 from ringdaq.scripts.sandbox import require_walls
 from ringdaq.scripts.spawn import Spawned
 
@@ -62,14 +62,21 @@ class RunManager:
                 f"a script's name must be 1 to 200 printable characters; found {name[:80]!r}"
             )
         text = decode_source(content.encode() if isinstance(content, str) else content)
-        self._preparer.check(text, language_of(name, metadata.get("language")))
+        language = language_of(name, metadata.get("language"))
+        self._preparer.check(text, language)
         digest = hashlib.sha256(text.encode()).hexdigest()
         script_id = hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:16]
+        parameters = asked_for(text, language)
         self._store.save_script(
-            script_id=script_id, name=name, digest=digest, content=text, metadata=dict(metadata)
+            script_id=script_id,
+            name=name,
+            digest=digest,
+            content=text,
+            metadata=dict(metadata),
+            parameters=parameters,
         )
         self._audit.note(user, "script.upload", script_id, new=name)
-        return {"script_id": script_id, "name": name, "hash": digest}
+        return {"script_id": script_id, "name": name, "hash": digest, "parameters": parameters}
 
     # --- runs
 

@@ -13,7 +13,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
 from ringdaq.model import RunState
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE scripts (
   script_id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, content TEXT NOT NULL,
@@ -38,7 +38,8 @@ CREATE TABLE queue (place INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 _SCHEMA_3 = "CREATE INDEX audit_refused ON audit (time_nanos) WHERE outcome <> 'ok';"
-_STEPS = (_SCHEMA, _SCHEMA_2, _SCHEMA_3)
+_SCHEMA_4 = "ALTER TABLE scripts ADD COLUMN parameters TEXT NOT NULL DEFAULT '';"
+_STEPS = (_SCHEMA, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 """What leads from each version to the next."""
 _AUDIT_COLUMNS = ("number", "time_nanos", "who", "action", "target", "old", "new", "outcome")
 _AUDIT_ROW = f"({', '.join('?' * len(_AUDIT_COLUMNS))})"
@@ -84,13 +85,21 @@ class Store:
     # --- scripts
 
     def save_script(
-        self, *, script_id: str, name: str, digest: str, content: str, metadata: dict[str, str]
+        self,
+        *,
+        script_id: str,
+        name: str,
+        digest: str,
+        content: str,
+        metadata: dict[str, str],
+        parameters: str,
     ) -> None:
         """Store a script; the same id again only renews its time and metadata."""
         self._execute(
-            "INSERT INTO scripts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (script_id) DO UPDATE "
-            "SET uploaded_nanos = excluded.uploaded_nanos, metadata = excluded.metadata",
-            (script_id, name, digest, content, now_nanos(), json.dumps(metadata)),
+            "INSERT INTO scripts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (script_id) DO UPDATE "
+            "SET uploaded_nanos = excluded.uploaded_nanos, metadata = excluded.metadata, "
+            "parameters = excluded.parameters",
+            (script_id, name, digest, content, now_nanos(), json.dumps(metadata), parameters),
         )
 
     def script(self, id_or_name: str) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def script_info(plain: Plain) -> types_pb2.ScriptInfo:
         hash=plain.get("hash", ""),
         uploaded_nanos=plain.get("uploaded_nanos") or 0,
         metadata=_texts(plain.get("metadata")),
+        parameters=plain.get("parameters", ""),
     )
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "PlanControl",
     "ScriptHost",
     "ScriptProcess",
+    "asked_for",
     "bind",
     "check_script",
     "decode_source",
@@ -36,6 +37,7 @@ __all__ = [
 _HOMES = {
     "Binding": "binding",
     "Offer": "binding",
+    "asked_for": "binding",
     "bind": "binding",
     "DEFAULT_MODULES": "language",
     "LANGUAGES": "languages",

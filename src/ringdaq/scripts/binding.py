@@ -67,7 +67,7 @@ def bind(
     granted by name. Raises before anything moves: `ScriptRejectedError`,
     `MissingCapabilityError`, `LimitError` or `GrantError`, with the line in the message.
     """
-    entry = (rhai_entry if language == "rhai" else python_entry).entry_of(text)
+    entry = _entry_of(text, language)
     if entry is None:
         return None
     _check_names(entry, given)
@@ -83,6 +83,16 @@ def bind(
         else:
             binding.defaults[parameter.name] = parameter.default
     return binding
+
+
+def asked_for(text: str, language: Language) -> str:
+    """What the script's entry point asks for, in one line; `""` where it has none."""
+    entry = _entry_of(text, language)
+    return ", ".join(p.stated for p in entry.parameters) if entry else ""
+
+
+def _entry_of(text: str, language: Language) -> Entry | None:
+    return (rhai_entry if language == "rhai" else python_entry).entry_of(text)
 
 
 def _check_names(entry: Entry, given: Mapping[str, Any]) -> None:

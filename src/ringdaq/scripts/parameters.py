@@ -32,6 +32,15 @@ class Parameter:
         """Whether it wants an instrument."""
         return self.annotation in CAPABILITIES
 
+    @property
+    def stated(self) -> str:
+        """As Python would state it: `stage: Movable['mm', 0, 20]`, `points: int = 5`."""
+        inside = [repr(self.unit)] if self.unit else []
+        inside += [f"{bound:g}" for bound in self.span or ()]
+        kind = self.annotation + (f"[{', '.join(inside)}]" if inside else "")
+        default = "" if self.required else f" = {self.default!r}"
+        return (f"{self.name}: {kind}" if kind else self.name) + default
+
     def refused(self, message: str) -> ScriptRejectedError:
         """The error that names its place."""
         return refused(self.line, self.column, message)

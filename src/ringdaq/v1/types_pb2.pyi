@@ -342,6 +342,7 @@ class ScriptInfo(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     UPLOADED_NANOS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
     script_id: _builtins.str
     """Names the script in all calls."""
     name: _builtins.str
@@ -350,6 +351,8 @@ class ScriptInfo(_message.Message):
     """SHA-256 of the text, in hexadecimal."""
     uploaded_nanos: _builtins.int
     """When it was uploaded; 0: not known."""
+    parameters: _builtins.str
+    """What its main asks for, such as "stage: Movable['mm'], points: int = 5"; empty: nothing."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What the user noted at upload."""
@@ -362,10 +365,11 @@ class ScriptInfo(_message.Message):
         hash: _builtins.str = ...,
         uploaded_nanos: _builtins.int = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        parameters: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "metadata", b"metadata", "name", b"name", "script_id", b"script_id", "uploaded_nanos", b"uploaded_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "metadata", b"metadata", "name", b"name", "parameters", b"parameters", "script_id", b"script_id", "uploaded_nanos", b"uploaded_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from ringdaq.daemon.audit import Audit
-from ringdaq.daemon.store import Store
+from ringdaq.daemon.store import _STEPS, Store
 from ringdaq.daemon.tail import HALF_BYTES, Tail
 from ringdaq.errors import UnknownRunError, UnknownScriptError, VersionMismatchError
 
@@ -20,7 +20,12 @@ def run_status(run_id, state="running", created=1):
 
 def save_script(store, script_id, name, content="x = 1\n"):
     store.save_script(
-        script_id=script_id, name=name, digest="d", content=content, metadata={"sample": "A"}
+        script_id=script_id,
+        name=name,
+        digest="d",
+        content=content,
+        metadata={"sample": "A"},
+        parameters="n: int",
     )
 
 
@@ -32,6 +37,7 @@ def test_scripts_and_runs_are_there_after_a_restart(tmp_path):
     again = Store(tmp_path / "db")
     assert again.script("s1")["content"] == "x = 1\n"
     assert again.script("s1")["metadata"] == {"sample": "A"}
+    assert again.scripts()[0]["parameters"] == "n: int"
     assert again.run("r1")["state"] == "completed"
     again.close()
 
@@ -165,8 +171,21 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path):
     db = sqlite3.connect(tmp_path / "db")
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(VersionMismatchError, match="up to version 3; found 99"):
+    with pytest.raises(VersionMismatchError, match="up to version 4; found 99"):
         Store(tmp_path / "db")
+
+
+def test_the_scripts_of_an_older_version_are_kept(tmp_path):
+    db = sqlite3.connect(tmp_path / "db")
+    db.executescript(" ".join(_STEPS[:3]) + "PRAGMA user_version = 3;")
+    db.execute("INSERT INTO scripts VALUES ('s1', 'scan', 'd', 'x = 1', 5, '{}')")
+    db.commit()
+    db.close()
+    store = Store(tmp_path / "db")
+    assert store.script("scan")["parameters"] == ""
+    save_script(store, "s1", "scan")
+    assert store.script("scan")["parameters"] == "n: int"
+    store.close()
 
 
 def test_what_was_refused_since_a_moment_is_found_among_much_that_was_not(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from ringdaq.errors import GrantError, LimitError, MissingCapabilityError, ScriptRejectedError
 from ringdaq.instruments.capabilities import VERBS
-from ringdaq.scripts import Offer, bind, check_script
+from ringdaq.scripts import Offer, asked_for, bind, check_script
 from ringdaq.scripts.language import CAPABILITIES
 
 RIG = {
@@ -100,6 +100,20 @@ def test_a_unit_and_bounds_are_kept_to(language):
         fit('"mm", 0, 60')
     with pytest.raises(ScriptRejectedError, match="takes a unit, two bounds, or both"):
         fit("20, 10")
+
+
+@pytest.mark.parametrize("language", WANTS)
+def test_what_main_asks_for_is_told_in_a_line(language):
+    asked = asked_for(WANTS[language].format('"mm", 0, 20.5'), language)
+    assert asked == "stage: Movable['mm', 0, 20.5], n: int = 2"
+    assert asked_for("", language) == ""
+
+
+def test_values_without_a_type_or_a_default_are_told_too():
+    assert asked_for(SOURCE, "python") == (
+        "stage: Movable, points: int = 5, step: float = 0.5, note: str = '', plain = None"
+    )
+    assert asked_for("fn main(a, b) {\n}\n", "rhai") == "a, b"
 
 
 def test_a_capability_without_bounds_takes_none():
