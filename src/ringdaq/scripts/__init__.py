@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ringdaq.scripts.binding import Binding, Offer, bind
+    from ringdaq.scripts.binding import Binding, Offer, asked_for, bind
     from ringdaq.scripts.check import check_script, decode_source, instruments_used
     from ringdaq.scripts.errands import ScriptHost
     from ringdaq.scripts.language import DEFAULT_MODULES

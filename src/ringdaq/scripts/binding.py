@@ -92,7 +92,7 @@ def asked_for(text: str, language: Language) -> str:
 
 
 def _entry_of(text: str, language: Language) -> Entry | None:
-    return (rhai_entry if language == "rhai" else python_entry).entry_of(text)
+    return rhai_entry.entry_of(text) if language == "rhai" else python_entry.entry_of(text)
 
 
 def _check_names(entry: Entry, given: Mapping[str, Any]) -> None:
