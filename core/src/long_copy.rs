@@ -14,14 +14,26 @@ const LINE: usize = 64;
 ///
 /// `to` is valid for writing `from.len()` bytes, which are not part of `from`.
 #[cfg(target_arch = "x86_64")]
+#[inline]
 pub unsafe fn copy_past_caches(from: &[u8], to: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if from.len() < LONG {
+            std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+        } else {
+            copy_long(from, to);
+        }
+    }
+}
+
+/// # Safety
+///
+/// As above.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+unsafe fn copy_long(from: &[u8], to: *mut u8) {
     use std::arch::x86_64::_mm_sfence;
 
-    if from.len() < LONG {
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
-        return;
-    }
     let head = to.align_offset(LINE).min(from.len());
     let lines = (from.len() - head) / LINE;
     let tail = head + lines * LINE;
@@ -72,6 +84,7 @@ unsafe fn stream(from: *const u8, to: *mut u8, lines: usize) {
 ///
 /// `to` is valid for writing `from.len()` bytes, which are not part of `from`.
 #[cfg(not(target_arch = "x86_64"))]
+#[inline]
 pub unsafe fn copy_past_caches(from: &[u8], to: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
