@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECS = 0.1
-MAX_BACKOFF_SECS = 5.0
+# With the start of a process, less than the 3 s after which all must be served again.
+MAX_BACKOFF_SECS = 2.0
 STABLE_SECS = 2.0
 # A child that ends with this code asks not to be started again: what it needs is not there.
 GIVE_UP_CODE = 4

@@ -3,7 +3,7 @@
 What was tried: files in SWMR mode or of `libver="latest"` cannot be opened by a plain reader after
 a kill; a new group each flush can cost the whole file when the kill comes at the wrong moment.
 So: the oldest format, the whole tree made before the first flush, appendable datasets, one flush a
-second, no file lock, attributes rewritten in place.
+second, attributes rewritten in place, and a lock that keeps others from writing.
 The file is made under another name and put in its place whole.
 It holds what its journal says and nothing else, so it can always be made anew.
 """
