@@ -34,11 +34,11 @@ def figure(
     return {**kept, "peers": {}, "must_reach": must, "met": met, "more": more}
 
 
-def fdatasync_secs(directory: Path, count: int) -> list[float]:
-    """The time of each append of 4 KiB and its fdatasync."""
-    data, taken = os.urandom(4096), []
+def fdatasync_secs(directory: Path, secs: float) -> list[float]:
+    """The time of each append of 4 KiB and its fdatasync, one after the other for so long."""
+    data, taken, end = os.urandom(4096), list[float](), time.perf_counter() + secs
     with (directory / "sync").open("ab", buffering=0) as file:
-        for _ in range(count):
+        while not taken or time.perf_counter() < end:
             before = time.perf_counter()
             file.write(data)
             os.fdatasync(file.fileno())
@@ -59,18 +59,18 @@ def disk_rate(directory: Path, size: int, piece: int) -> float:
 
 def durable(directory: Path, rings: Path, share: float) -> list[Figure]:
     """How long after it was accepted a row is durable, at 10 000 rows a second."""
-    count = max(20, int(300 * share))
-    single = fdatasync_secs(directory, count)
+    single = fdatasync_secs(directory, 2 * share)
     asked = rows(directory, rings, secs=6 * share, commit_secs=0.0)
-    single += fdatasync_secs(directory, count)
+    single += fdatasync_secs(directory, 2 * share)
     late = rows(directory, rings, secs=6 * share, commit_secs=0.05)
     sync, p99, middle = quantile(single, 0.5), quantile(late, 0.99), quantile(asked, 0.5)
     return [
         figure("durable", p99 * 1e3, "ms", sync * 1e3, p99 / 0.1, "p99 ≤ 100 ms", p99 <= 0.1,
-               p50_ms=quantile(late, 0.5) * 1e3),
+               p50_ms=quantile(late, 0.5) * 1e3, longest_ms=max(late) * 1e3,
+               longest_of_the_bare_disk_ms=max(single) * 1e3),
         figure("durable_asked", middle * 1e6, "us", sync * 1e6, middle / sync,
                "≤ 2 × one fdatasync when asked for (commit_secs = 0)", middle <= 2 * sync,
-               p99_ms=quantile(asked, 0.99) * 1e3),
+               p99_ms=quantile(asked, 0.99) * 1e3, bare_p99_ms=quantile(single, 0.99) * 1e3),
     ]  # fmt: skip
 
 
