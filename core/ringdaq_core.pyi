@@ -61,6 +61,12 @@ def crc32(data: Buffer, begun: int = 0) -> int:
 def start_writeback(fd: int) -> None:
     """Let the kernel begin to write a file's dirty pages; waits for none of them."""
 
+def receive_soon(fd: int, patience_nanos: int) -> bytes | None:
+    """The bytes that come to a socket within so long, without going to sleep.
+
+    None of them at the socket's end, `None` where nothing came. Other threads run meanwhile.
+    """
+
 class CoreError(Exception):
     """Root of the core's errors; failures of the system are `OSError`."""
 

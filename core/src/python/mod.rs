@@ -11,6 +11,7 @@ mod exhaustion;
 mod export;
 mod keeping;
 mod loan;
+mod looking;
 mod mapping;
 mod pipeline;
 mod reader;
@@ -48,6 +49,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<watch::PyWatch>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
+    module.add_function(wrap_pyfunction!(looking::receive_soon, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::start_writeback, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import msgpack
+import ringdaq_core as core
 
 import ringdaq
 from ringdaq.scripts.page import Page, create_page
@@ -45,7 +46,7 @@ def spawn() -> Spawned:
         undo.callback(shutil.rmtree, directory, ignore_errors=True)
         popen = _start([theirs.fileno(), descriptor], directory, stderr_end)
         undo.pop_all()
-    return Spawned(popen, Wire(ours), page, directory, stderr)
+    return Spawned(popen, Wire(ours, core.receive_soon), page, directory, stderr)
 
 
 def _start(inherited: list[int], directory: str, stderr: int) -> subprocess.Popen[bytes]:

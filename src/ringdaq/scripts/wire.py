@@ -18,7 +18,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -49,6 +49,10 @@ def plain(value: object) -> object:
     return to_list()
 
 
+ReceiveSoon = Callable[[int, int], bytes | memoryview | None]
+"""What comes to a descriptor within so many nanoseconds; empty at its end, `None` if nothing."""
+
+
 class PeerGoneError(Exception):
     """The process at the other end has hung up."""
 
@@ -61,8 +65,10 @@ class Wire:
     slow, or has no processor to itself, and the more often it was in vain the longer nobody looks.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, receive_soon: ReceiveSoon | None = None) -> None:
+        """`receive_soon` looks for bytes, the core's own way of it, where the core is loaded."""
+        self._sock, self._fd = sock, sock.fileno()
+        self._receive_soon: ReceiveSoon = receive_soon or self._look_again
         self._sending = threading.Lock()
         self._pack = msgpack.Packer(use_bin_type=True, default=plain, buf_size=_PACK_BYTES).pack
         self._room = memoryview(bytearray(_CHUNK))
@@ -93,35 +99,34 @@ class Wire:
             if self._received and (message := self._whole()) is not None:
                 return message
             try:
-                count = self._take()
+                piece = self._take()
             except OSError:
                 return None
-            if not count:
+            if not piece:
                 return None
-            room = self._room
-            if not self._received and count - 4 == int.from_bytes(room[:4], "little"):
-                return decode(room[4:count])
-            self._received += room[:count]
+            if not self._received and len(piece) - 4 == int.from_bytes(piece[:4], "little"):
+                return decode(piece[4:])
+            self._received += piece
 
-    def _take(self) -> int:
-        """Take what has come into the room; returns how many bytes."""
+    def _take(self) -> bytes | memoryview:
+        """What has come, whenever it comes; nothing at the end."""
         if self._unlooked > 0:
             self._unlooked -= 1
-        elif (count := self._look()) is not None:
+        elif (piece := self._receive_soon(self._fd, self._look_nanos)) is not None:
             self._in_vain = 0
-            return count
+            return piece
         else:
             self._in_vain = min(2 * self._in_vain + 1, _MOST_UNLOOKED)
             self._unlooked = self._in_vain
-        return self._sock.recv_into(self._room)
+        return self._room[: self._sock.recv_into(self._room)]
 
-    def _look(self) -> int | None:
-        """Take what comes within a little while, without going to sleep."""
+    def _look_again(self, _fd: int, patience_nanos: int) -> memoryview | None:
+        """What comes within a little while, without going to sleep."""
         take, room, now = self._sock.recv_into, self._room, time.monotonic_ns
-        until = now() + self._look_nanos
+        until = now() + patience_nanos
         while True:
             try:
-                return take(room, 0, socket.MSG_DONTWAIT)
+                return room[: take(room, 0, socket.MSG_DONTWAIT)]
             except BlockingIOError:
                 if now() >= until:
                     return None
