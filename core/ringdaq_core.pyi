@@ -8,7 +8,7 @@ plain ints.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
@@ -455,6 +455,25 @@ class Watch:
 
     def disarm(self) -> None:
         """Ask no longer, and forget what was told."""
+
+@final
+class Sleeper:
+    """Lets one thread sleep for up to `MOST_RINGS` rings by itself, and others wake it."""
+
+    MOST_RINGS: ClassVar[int]
+    def __new__(cls) -> Self: ...
+    def wakes(self) -> int:
+        """How often it was woken, for `sleep`."""
+
+    def wake(self) -> None:
+        """Let the sleeper wake up, or not fall asleep."""
+
+    def sleep(self, wakes: int, watches: Sequence[tuple[Watch, int]], timeout_secs: float) -> bool:
+        """Sleep until one of the records is there, or until it was woken more often than `wakes`.
+
+        Returns whether it was either; may return early, and does within 250 ms. Raises `OSError`
+        where the kernel cannot sleep on several rings at once.
+        """
 
 def instruction_sets() -> list[str]:
     """Names of what kernels can run on here, the best first: `avx512`, `avx2`, `neon`, `plain`."""

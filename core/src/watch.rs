@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::bell::{EventFd, MOST_WORDS, futex_wake, wait_any};
 use crate::error::RingError;
@@ -61,6 +61,11 @@ impl Watch {
         &self.event
     }
 
+    /// The ring that is watched.
+    pub fn ring(&self) -> &Arc<RingReader> {
+        &self.ring
+    }
+
     /// Asks to be told once there is something to find out about a record; true if there is already.
     pub fn arm(&self, sequence: u64) -> Result<bool, RingError> {
         self.disarm();
@@ -87,6 +92,39 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.disarm();
     }
+}
+
+/// Sleeps until there is something to find out about a record, until the word has another value than
+/// was seen, or for the time; returns whether there is something.
+///
+/// May return early, and after `LONGEST_SLEEP` at the latest.
+pub fn sleep_on(
+    (word, seen): (&AtomicU32, u32),
+    rings: &[(Arc<RingReader>, u64)],
+    timeout: Duration,
+) -> Result<bool, RingError> {
+    let mut words = vec![(word, seen)];
+    let mut bells = Vec::with_capacity(rings.len());
+    for (ring, sequence) in rings {
+        let bell = ring.bell()?;
+        let Some(value) = announce(ring.protocol(), bell, *sequence) else {
+            break;
+        };
+        bells.push(bell);
+        words.push((bell.word(), value));
+    }
+    // Nobody rings for a writer that died.
+    let limit = timeout.min(LONGEST_SLEEP);
+    let begun = Instant::now();
+    let done = if bells.len() == rings.len() { wait_any(&words, Some(limit)) } else { Ok(()) };
+    bells.into_iter().for_each(pass_on);
+    done.map_err(|e| RingError::Io("cannot wait for several rings at once".into(), e))?;
+    let late = begun.elapsed() >= LONGEST_SLEEP;
+    // Acquire: pairs with the release of whoever changes it, so that the reason is seen.
+    Ok(word.load(Ordering::Acquire) != seen
+        || rings.iter().any(|(ring, sequence)| {
+            is_due(ring.protocol(), *sequence) || (late && !ring.writer_alive())
+        }))
 }
 
 /// Puts an entry on the list of a watcher that has room, a new one if none has.

@@ -48,6 +48,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<appender::PyAppender>()?;
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<watch::PyWatch>()?;
+    module.add_class::<watch::PySleeper>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
     module.add_function(wrap_pyfunction!(looking::receive_soon, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;

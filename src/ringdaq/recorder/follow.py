@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from ringdaq.errors import CorruptRecordError, OverrunError, StreamError
 from ringdaq.recorder.accounts import Account
-from ringdaq.recorder.alarm import Watch
 from ringdaq.recorder.description import Source
 from ringdaq.recorder.entries import Body, RecordsEntry
+from ringdaq.recorder.native import Watch
 from ringdaq.streams import RingStatistics, StreamReader
 
 log = logging.getLogger(__name__)

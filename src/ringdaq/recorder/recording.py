@@ -9,7 +9,6 @@ from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.recorder.accounts import Account, Ledger
-from ringdaq.recorder.alarm import Watch
 from ringdaq.recorder.behind import FileBehind
 from ringdaq.recorder.description import Description, Source
 from ringdaq.recorder.disk import Disk
@@ -19,6 +18,7 @@ from ringdaq.recorder.follow import RingFollower
 from ringdaq.recorder.hdf5 import to_json
 from ringdaq.recorder.journal import SEGMENT_BYTES, DirectoryLock, JournalWriter, NotDurableError
 from ringdaq.recorder.live import counters_of
+from ringdaq.recorder.native import Watch
 from ringdaq.recorder.packing import pack
 from ringdaq.recorder.resume import Resumed, resume
 from ringdaq.recorder.seal import mark_sealed

@@ -16,11 +16,17 @@ from ringdaq.scripts.sandbox import Sandbox, require_walls
 
 
 def test_the_line_of_a_machine_that_has_it_all() -> None:
-    found = Sandbox(landlock_abi=6, seccomp_lacking=None)
+    found = Sandbox(landlock_abi=9, seccomp_lacking=None)
     assert found.missing == []
     assert str(found) == (
-        "sandbox: landlock abi=6 (files, truncation, TCP, devices, signals), seccomp=yes"
+        "sandbox: landlock abi=9 (files, truncation, TCP, devices, signals, Unix sockets), "
+        "seccomp=yes"
     )
+
+
+def test_what_an_older_landlock_leaves_to_the_filter_is_told() -> None:
+    said = str(Sandbox(landlock_abi=6, seccomp_lacking=None))
+    assert "(files, truncation, TCP, devices, signals; not Unix sockets)" in said
 
 
 def test_the_line_of_a_machine_that_has_nothing() -> None:
