@@ -45,6 +45,8 @@ __all__ = [
     "instruction_sets",
     "needed_capacity",
     "stage_kinds",
+    "Sleeper",
+    "receive_soon",
 ]
 
 LAYOUT_VERSION: int
