@@ -115,15 +115,20 @@ class HostedPipeline:
         With `hold` it makes its rings, and begins when it is told to `resume`.
         """
         self._enter("starting", "")
-        self.hold, self.figures, self._code = hold, {}, self.config.code()
+        self.hold, self.figures = hold, {}
         self._child = Child(
             f"pipeline {self.name}",
             (),
             final=ENDINGS,
             on_end=self._has_ended,
-            spawn=lambda: self._spawn(self.name),
+            spawn=self._begin,
         )
         self._child.start()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        """A process, which reads its stages' files anew each time."""
+        self._code = self.config.code()
+        return self._spawn(self.name)
 
     def stop(self) -> None:
         """End its process: what is on its way is finished, for a few seconds at most."""
