@@ -57,6 +57,8 @@ class PipelineProcess:
         self._drained = self._leaving = False
         self._told = ("", "")
         self._beat_at = 0.0
+        # A report is made up and sent under it: an older one never arrives after a newer one.
+        self._reporting = threading.RLock()
 
     def stop(self) -> None:
         """Leave soon, with what is on its way finished. A signal handler may call."""
@@ -205,16 +207,18 @@ class PipelineProcess:
         pipeline = self._pipeline
         if pipeline is None:
             return
-        told = (pipeline.state, "; ".join(pipeline.failures()))
-        if now or told != self._told or time.monotonic() >= self._beat_at:
-            self._told = told
-            self._report(*told)
+        with self._reporting:
+            told = (pipeline.state, "; ".join(pipeline.failures()))
+            if now or told != self._told or time.monotonic() >= self._beat_at:
+                self._told = told
+                self._report(*told)
 
     def _report(self, state: str, error: str = "", rings: Any = ()) -> None:
-        self._beat_at = time.monotonic() + BEAT_SECS
-        figures = None if self._pipeline is None else self._pipeline.statistics()
-        params = {"name": self._name, "state": state, "error": error, "rings": list(rings)}
-        self._tell("pipeline.report", params | {"figures": figures})
+        with self._reporting:
+            self._beat_at = time.monotonic() + BEAT_SECS
+            figures = None if self._pipeline is None else self._pipeline.statistics()
+            params = {"name": self._name, "state": state, "error": error, "rings": list(rings)}
+            self._tell("pipeline.report", params | {"figures": figures})
 
     def _tell(self, method: str, params: Mapping[str, Any]) -> None:
         try:
