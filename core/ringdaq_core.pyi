@@ -33,6 +33,7 @@ __all__ = [
     "RingReader",
     "Watch",
     "crc32",
+    "fold_rows",
     "is_owned",
     "start_writeback",
     "run_rhai",
@@ -59,6 +60,13 @@ def is_owned(path: str | os.PathLike[str]) -> bool:
 
 def crc32(data: Buffer, begun: int = 0) -> int:
     """The CRC-32 of zlib over contiguous bytes, begun with that of the bytes before."""
+
+def fold_rows(values: Buffer, dtype: str, width: int, bin_rows: int) -> tuple[bytes, bytes]:
+    """The least and the greatest of every `bin_rows` rows of a contiguous array [rows, width].
+
+    Both are [bins, width], of the same type, a numpy name such as `float32`. NaN counts as missing;
+    where a bin has nothing else, it is the answer. Other threads run meanwhile.
+    """
 
 def start_writeback(fd: int) -> None:
     """Let the kernel begin to write a file's dirty pages; waits for none of them."""
@@ -394,12 +402,13 @@ class RingReader:
 
     def gather(
         self, sequence: int, end: int, columns: Sequence[int], max_bytes: int
-    ) -> tuple[bytes, list[tuple[bytes, bytes | None]]]:
+    ) -> tuple[bytes, list[tuple[memoryview, memoryview | None]]]:
         """Copy records that follow each other, verified, their columns of numbers joined.
 
         Ends before `end` once `max_bytes` are read, or before a record that is gone or damaged
         unless it is the first. Returns the records' frames, as `read` has them, four native int64
-        each, and each column's values with a byte a row that is 1 where one is missing, or None.
+        each, and each column's values with a byte a row that is 1 where one is missing, or None;
+        these views own what they show.
         """
 
     def copy_many(self, sequence: int, end: int, max_bytes: int) -> tuple[bytes, bytes]:

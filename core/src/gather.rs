@@ -27,6 +27,13 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Takes room for so many records like the first, so that growing copies nothing.
+    fn reserve(&mut self, records: usize, batch: &Batch, wanted: &[usize]) {
+        for (joined, index) in self.columns.iter_mut().zip(wanted) {
+            joined.values.reserve(batch.columns[*index].data.len * records);
+        }
+    }
+
     fn add(&mut self, frame: Frame, batch: &Batch, wanted: &[usize], payload: &[u8]) {
         let rows = usize::try_from(batch.rows).unwrap_or_default();
         for (joined, index) in self.columns.iter_mut().zip(wanted) {
@@ -81,6 +88,10 @@ pub fn gather(
         });
         match read {
             Ok((frame, batch)) if batch.rows == frame.rows => {
+                if found.frames.is_empty() {
+                    let records = (max_bytes / payload.len().max(1) + 1) as u64;
+                    found.reserve(records.min(end - sequence) as usize, &batch, wanted);
+                }
                 found.add(frame, &batch, wanted, &payload);
             }
             Ok(_) if found.frames.is_empty() => {

@@ -53,6 +53,8 @@ pub mod bell;
 #[cfg(not(loom))]
 pub mod bulk;
 #[cfg(not(loom))]
+pub mod fold;
+#[cfg(not(loom))]
 pub mod gather;
 #[cfg(not(loom))]
 mod long_copy;

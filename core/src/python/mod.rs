@@ -9,6 +9,8 @@ mod copied;
 mod errors;
 mod exhaustion;
 mod export;
+mod folding;
+mod handed;
 mod keeping;
 mod loan;
 mod looking;
@@ -51,6 +53,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watch::PySleeper>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
     module.add_function(wrap_pyfunction!(looking::receive_soon, module)?)?;
+    module.add_function(wrap_pyfunction!(folding::fold_rows, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::start_writeback, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;

@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 use super::LONG_COPY;
 use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::CorruptError;
+use super::handed::hand_over;
 use super::mapping::PyMapping;
 use super::schema::{PlainBuffers, plain_buffers};
 use crate::arrow::{Batch, Schema, Template, cdata};
@@ -26,8 +27,8 @@ use crate::ring::RingReader;
 use crate::wake::is_due;
 
 /// The records' frames as four i64 each; values and missing marks of each column.
-type PlainGathered<'py> =
-    (Bound<'py, PyBytes>, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>);
+type PlainGathered<'py> = (Bound<'py, PyBytes>, Vec<PlainColumn<'py>>);
+type PlainColumn<'py> = (Bound<'py, PyMemoryView>, Option<Bound<'py, PyMemoryView>>);
 /// Next and oldest sequence, rows, rows left, used bytes, first and last time, closed, alive, capacity.
 type PlainStatistics = (u64, u64, u64, u64, u64, Option<i64>, Option<i64>, bool, bool, u64);
 
@@ -342,12 +343,13 @@ impl PyRingReader {
         let found = py.detach(|| {
             gather(&self.ring, (schema, template), &columns, (sequence, end), max_bytes)
         })?;
-        let column = |joined: &Joined| {
-            let missing = (!joined.missing.is_empty()).then(|| PyBytes::new(py, &joined.missing));
-            (PyBytes::new(py, &joined.values), missing)
+        let column = |joined: Joined| {
+            let missing = (!joined.missing.is_empty()).then(|| hand_over(py, joined.missing));
+            Ok((hand_over(py, joined.values)?, missing.transpose()?))
         };
         let frames: Vec<u8> = found.frames.iter().flat_map(frame_bytes).collect();
-        Ok((PyBytes::new(py, &frames), found.columns.iter().map(column).collect()))
+        let columns: PyResult<_> = found.columns.into_iter().map(column).collect();
+        Ok((PyBytes::new(py, &frames), columns?))
     }
 
     fn copy_many<'py>(

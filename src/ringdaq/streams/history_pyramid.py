@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,6 +135,8 @@ class Pyramid:
             except OverrunError:
                 first, _ = self._source.held()
                 self._restart(first)
+        for below, level in pairwise(self.levels):
+            _raise_level(below, level)
         for level in self.levels:
             level.forget(first)
         self.holes = [hole for hole in self.holes if hole.last_nanos >= self._oldest_nanos()]
@@ -208,8 +211,6 @@ class Pyramid:
         times = np.stack([times_at(begins), times_at(begins + BASE_ROWS - 1)], axis=1)
         folded = [fold_even(one[start:stop], BASE_ROWS) for one in columns]
         self.levels[0].add(times, [low for low, _ in folded], [high for _, high in folded])
-        for below, level in zip(self.levels, self.levels[1:], strict=False):
-            _raise_level(below, level)
 
 
 def _raise_level(below: Level, level: Level) -> None:

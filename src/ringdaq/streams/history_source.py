@@ -16,7 +16,7 @@ from ringdaq.streams.record import Array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20
 # Stamps of blocks may waver by as much without a sample being lost.
 _WAVER_NANOS = 1_000_000
 

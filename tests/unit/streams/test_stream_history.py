@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ringdaq.model import Channel, StreamSpec
+from ringdaq.model import NUMERIC_DTYPES, Channel, StreamSpec
 from ringdaq.streams import StreamReader, StreamWriter
 from ringdaq.streams.history import RingHistories, SourceHistory
 from ringdaq.streams.history_source import RingSource
@@ -68,6 +68,18 @@ def test_a_fold_is_least_and_greatest_of_each_bin(eeg, bin_rows, first, cut):
         fold, holes = history.fold(first, end, bin_rows)
         check(fold, times[first:end], values[first:end], bin_rows, first)
         assert holes == []
+
+
+@pytest.mark.parametrize("dtype", NUMERIC_DTYPES)
+def test_samples_of_every_type_are_folded(ring_directory, dtype):
+    with StreamWriter.create(ring_directory, spec_of(dtype), capacity_bytes=1 << 20) as writer:
+        info = np.finfo(dtype) if dtype.startswith("float") else np.iinfo(dtype)
+        values = (np.random.default_rng(2).random((256, WIDTH)) * 100).astype(dtype)
+        values[[3, 70], [0, 1]] = info.max, info.min
+        writer.write_block(START, values)
+        fold, _ = look(writer).fold(0, 256, 64)
+    assert fold.low[0].dtype == dtype
+    check(fold, START + np.arange(256) * PERIOD, values, 64)
 
 
 def test_what_comes_later_is_folded_later(eeg):
