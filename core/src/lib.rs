@@ -47,6 +47,8 @@ pub mod wake;
 pub mod writer;
 
 #[cfg(not(loom))]
+pub mod alarm;
+#[cfg(not(loom))]
 pub mod arrow;
 #[cfg(not(loom))]
 pub mod bell;

@@ -59,9 +59,6 @@ impl PyAppender {
         }
         if pending.is_due(clock) {
             inner.flush()?;
-        } else if !pending.armed {
-            pending.armed = true;
-            self.shared.flusher.notify_one();
         }
         Ok(())
     }

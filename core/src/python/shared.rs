@@ -1,7 +1,6 @@
 //! What the writer, its appender and its loans share.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -9,6 +8,7 @@ use pyo3::types::PyTuple;
 
 use super::columns::put_value;
 use super::errors::{ClosedError, InvalidError};
+use crate::alarm::Alarm;
 use crate::arrow::{Column, ColumnData, ColumnKind, Encoder, RowBatch, Schema};
 use crate::error::RingError;
 use crate::region::clock_nanos;
@@ -17,8 +17,6 @@ use crate::ring::RingWriter;
 /// The ring's owner and whoever may write through it.
 pub struct Shared {
     pub inner: Mutex<Inner>,
-    /// For the thread that commits rows which have waited long enough.
-    pub flusher: Condvar,
 }
 
 pub struct Inner {
@@ -37,8 +35,10 @@ pub struct Pending {
     pub deadline_nanos: i64,
     /// Clock of the last commit.
     pub committed_nanos: i64,
-    /// The flusher looks after the rows by itself and need not be woken.
-    pub armed: bool,
+    /// Rings when the first of the rows must wait no longer, for the thread that commits them then.
+    /// While rows come quickly it is set anew before it rings: waking a thread for each record would
+    /// take processors from those who make the rows.
+    pub alarm: Arc<Alarm>,
 }
 
 pub fn closed() -> PyErr {
@@ -61,17 +61,15 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits rows once they have waited long enough, until the ring is closed.
-    pub fn flush_in_time(&self) {
-        let mut inner = self.lock_detached();
-        while let Some(wait) = inner.flush_if_due() {
-            inner = match wait {
-                None => self.flusher.wait(inner).unwrap_or_else(PoisonError::into_inner),
-                Some(nanos) => {
-                    let waited = self.flusher.wait_timeout(inner, Duration::from_nanos(nanos));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+    /// Commits rows that have waited until the alarm rings, until the ring is closed.
+    pub fn flush_in_time(&self, alarm: &Alarm) {
+        loop {
+            alarm.wait();
+            let mut inner = self.lock_detached();
+            if inner.ring.is_none() {
+                return;
+            }
+            inner.flush_if_due();
         }
     }
 }
@@ -117,26 +115,23 @@ impl Inner {
         Ok(())
     }
 
-    /// Commits rows that are due. How long to sleep then, `None` inside for ever; nothing when the
-    /// ring is closed.
-    fn flush_if_due(&mut self) -> Option<Option<u64>> {
-        self.ring.as_ref()?;
-        let now = clock_nanos();
-        let pending = self.pending.as_mut()?;
-        if !pending.armed {
-            return Some(None);
+    /// Commits rows that have waited for the whole deadline; those that came later have set the
+    /// alarm for themselves.
+    fn flush_if_due(&mut self) {
+        let due = |pending: &Pending| {
+            clock_nanos() - pending.rows.first_clock() >= pending.deadline_nanos
+        };
+        if self.pending.as_ref().is_some_and(due) {
+            // The rows fit: the appender was refused otherwise.
+            let _ = self.flush();
         }
-        if let Some(left) = pending.nanos_left(now) {
-            return Some(Some(left));
+    }
+
+    /// Lets the thread that commits rows see that the ring is gone.
+    pub fn dismiss_flusher(&self) {
+        if let Some(pending) = &self.pending {
+            pending.alarm.set(0);
         }
-        if pending.rows.rows() == 0 {
-            // Nothing came for a while: sleep until somebody says so.
-            pending.armed = false;
-            return Some(None);
-        }
-        // The rows fit: the appender was refused otherwise.
-        let _ = self.flush();
-        Some(Some(self.pending.as_ref()?.deadline_nanos as u64))
     }
 
     /// Fills the row image; false if a value is missing or rows vary in size.
@@ -164,15 +159,6 @@ impl Inner {
 }
 
 impl Pending {
-    /// How long nothing needs to be done, if so.
-    fn nanos_left(&self, now: i64) -> Option<u64> {
-        let since = match self.rows.rows() {
-            0 => self.committed_nanos,
-            _ => self.rows.first_clock(),
-        };
-        u64::try_from(since + self.deadline_nanos - now).ok().filter(|left| *left > 0)
-    }
-
     /// Adds a row; false if a value is missing.
     pub fn push(
         &mut self,
@@ -195,6 +181,9 @@ impl Pending {
             put.map_err(|e| blame(values.py(), column, &e))?;
         }
         self.rows.push(time_nanos, clock);
+        if self.rows.rows() == 1 {
+            self.alarm.set(clock + self.deadline_nanos);
+        }
         Ok(true)
     }
 
@@ -203,8 +192,9 @@ impl Pending {
         self.rows.rows() == 0 && clock - self.committed_nanos >= self.deadline_nanos
     }
 
-    /// Whether the waiting rows are to be committed by whoever added the last one.
+    /// Whether the waiting rows are to be committed by whoever added the last one: long before the
+    /// alarm rings, so that it does only where no more rows come.
     pub fn is_due(&self, clock: i64) -> bool {
-        self.rows.is_full() || clock - self.rows.first_clock() >= self.deadline_nanos
+        self.rows.is_full() || clock - self.rows.first_clock() >= self.deadline_nanos / 2
     }
 }

@@ -1,7 +1,7 @@
 //! The writer.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
@@ -14,6 +14,7 @@ use super::errors::InvalidError;
 use super::loan::PyLoan;
 use super::schema::PySchema;
 use super::shared::{Inner, Pending, Shared, blame, closed};
+use crate::alarm::Alarm;
 use crate::arrow::{ColumnData, Encoder, RowBatch, Schema};
 use crate::layout::record_len;
 use crate::region::clock_nanos;
@@ -85,12 +86,12 @@ impl PyRingWriter {
             return Err(InvalidError::new_err("this stream has an appender already"));
         }
         let committed_nanos = clock_nanos() - deadline_nanos;
-        inner.pending =
-            Some(Pending { rows: batch, deadline_nanos, committed_nanos, armed: false });
+        let alarm = Arc::new(Alarm::new()?);
+        let (shared, own) = (Arc::clone(&self.shared), Arc::clone(&alarm));
+        inner.pending = Some(Pending { rows: batch, deadline_nanos, committed_nanos, alarm });
         drop(inner);
-        let shared = Arc::clone(&self.shared);
         let named = std::thread::Builder::new().name("ring-flusher".into());
-        named.spawn(move || shared.flush_in_time())?;
+        named.spawn(move || shared.flush_in_time(&own))?;
         Ok(())
     }
 
@@ -99,7 +100,7 @@ impl PyRingWriter {
         if let Some(mut ring) = inner.ring.take() {
             ring.close();
         }
-        self.shared.flusher.notify_all();
+        inner.dismiss_flusher();
         // The rows fit: the appender was refused otherwise.
         debug_assert!(flushed.is_ok());
     }
@@ -125,7 +126,7 @@ impl PyRingWriter {
         let generation = ring.constants().generation;
         let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
         let inner = Inner { ring: Some(ring), encoder, pending: None, loaned: false };
-        let shared = Arc::new(Shared { inner: Mutex::new(inner), flusher: Condvar::new() });
+        let shared = Arc::new(Shared { inner: Mutex::new(inner) });
         let (schema, period) = (Arc::clone(&schema.0), (period_nanos, period_rows));
         Ok(Self { shared, schema, path, generation, period })
     }
@@ -239,6 +240,6 @@ impl Drop for PyRingWriter {
         let mut inner = self.shared.lock_detached();
         let _ = inner.flush();
         inner.ring = None;
-        self.shared.flusher.notify_all();
+        inner.dismiss_flusher();
     }
 }
