@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sqlite3
 import threading
 from pathlib import Path
@@ -18,8 +19,9 @@ from ringdaq.errors import BusyError
 
 log = logging.getLogger(__name__)
 
-# Entries go to the disk together; until then they lie in a file's memory, see `Tail`.
-COLLECT_SECS = 0.02
+# Entries go to the disk together, as often as rows do; until then they lie in a file's memory, see
+# `Tail`.
+COLLECT_SECS = 0.05
 MAX_VALUE_BYTES = 1 << 15
 _RETRY_SECS = 1.0
 _ENCODE = json.JSONEncoder(default=repr).encode
@@ -155,4 +157,6 @@ def _recovered(entry: bytes) -> tuple[Any, ...] | None:
 
 
 def _json(value: Any) -> str:
+    if type(value) is float and math.isfinite(value):
+        return repr(value)  # as the encoder does, which takes five times as long to begin
     return "null" if value is None else _ENCODE(value)

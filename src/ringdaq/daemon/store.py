@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -198,13 +199,12 @@ class Store:
 
     def add_audit(self, entries: list[tuple[Any, ...]]) -> None:
         """Add audit entries as `_AUDIT_COLUMNS` has them, but for those that are there already."""
-        whole = len(entries) // _ROWS_AT_ONCE * _ROWS_AT_ONCE
         with self._lock:
             self._db.execute("BEGIN")
-            for first in range(0, whole, _ROWS_AT_ONCE):
+            for first in range(0, len(entries), _ROWS_AT_ONCE):
                 rows = entries[first : first + _ROWS_AT_ONCE]
-                self._db.execute(_ADD_AUDIT + ", ".join([_AUDIT_ROW] * len(rows)), sum(rows, ()))
-            self._db.executemany(_ADD_AUDIT + _AUDIT_ROW, entries[whole:])
+                places, values = ", ".join([_AUDIT_ROW] * len(rows)), chain.from_iterable(rows)
+                self._db.execute(_ADD_AUDIT + places, tuple(values))
             self._db.execute("COMMIT")
 
     def last_audit_number(self) -> int:
