@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -72,6 +73,8 @@ class Wire:
         self._sending = threading.Lock()
         self._pack = msgpack.Packer(use_bin_type=True, default=plain, buf_size=_PACK_BYTES).pack
         self._room = memoryview(bytearray(_CHUNK))
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self._received = bytearray()
         # Alone on a processor, looking would only keep the other end from answering.
         self._look_nanos = _LOOK_NANOS if len(os.sched_getaffinity(0)) > 1 else 0
@@ -122,14 +125,13 @@ class Wire:
 
     def _look_again(self, _fd: int, patience_nanos: int) -> memoryview | None:
         """What comes within a little while, without going to sleep."""
-        take, room, now = self._sock.recv_into, self._room, time.monotonic_ns
+        # To ask whether something is there costs less than to fail to receive it.
+        there, now = self._poll.poll, time.monotonic_ns
         until = now() + patience_nanos
-        while True:
-            try:
-                return room[: take(room, 0, socket.MSG_DONTWAIT)]
-            except BlockingIOError:
-                if now() >= until:
-                    return None
+        while not there(0):
+            if now() >= until:
+                return None
+        return self._room[: self._sock.recv_into(self._room)]
 
     def _whole(self) -> Message | None:
         buffer = self._received
