@@ -36,6 +36,8 @@ pub struct RingIn {
     head: Vec<u8>,
     format: Format,
     next: u64,
+    /// The file had its size when the next record was waited for.
+    sized: bool,
     /// The record that is being read, and its rows that are done.
     current: Option<(Located, usize)>,
     origin_nanos: i64,
@@ -74,6 +76,7 @@ impl RingIn {
             head,
             format,
             next,
+            sized: false,
             current: None,
             origin_nanos: i64::MIN,
             first_sample: 0,
@@ -90,7 +93,7 @@ impl RingIn {
     pub fn read(&mut self, packet: &mut BufferSlab) -> Result<Found, RingError> {
         let outcome = match self.current {
             Some((located, done)) => self.read_rows(located, done, packet),
-            None => self.reader.locate(self.next).and_then(|located| {
+            None => self.locate().and_then(|located| {
                 self.begin(&located);
                 self.read_rows(located, 0, packet)
             }),
@@ -113,8 +116,19 @@ impl RingIn {
     }
 
     /// Waits for the next record; may return early.
-    pub fn wait(&self, timeout: Duration) -> Result<bool, RingError> {
-        self.reader.wait_slice(self.next, timeout)
+    pub fn wait(&mut self, timeout: Duration) -> Result<(), RingError> {
+        self.sized = self.reader.wait_slice(self.next, timeout)?;
+        Ok(())
+    }
+
+    /// Finds the next record, without asking for the file's size twice.
+    fn locate(&mut self) -> Result<Located, RingError> {
+        if std::mem::take(&mut self.sized)
+            && let Ok(found) = self.reader.locate_again(self.next)
+        {
+            return Ok(found);
+        }
+        self.reader.locate(self.next)
     }
 
     /// Goes on with the stretch, or starts anew where the record's time leaves a gap.
