@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,6 @@ def daemon(
 
     Says "ready" on stderr when it serves; SIGTERM or Ctrl-C ends it with instruments at rest.
     """
-    from ringdaq.config import load_rig
     from ringdaq.daemon import run_daemon
 
     logging.basicConfig(
@@ -60,18 +60,25 @@ def daemon(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    loaded, state = load_rig(rig), state or state_directory()
+    state = state or state_directory()
     changes: dict[str, Any] = {"gateway": False} if no_gateway else {}
     if data_directory is not None:
         changes["data_directory"] = data_directory.absolute()
+    run = partial(run_daemon, rig, state, gateway=not no_gateway)
     if not private:
-        run_daemon(_changed(loaded, changes), state)
+        run(change=lambda loaded: _changed(loaded, changes))
         return
-    rings = _base_of_rings(loaded) / state.name
+    rings: list[Path] = []
+
+    def change(loaded: Rig) -> Rig:
+        rings.append(_base_of_rings(loaded) / state.name)
+        return _changed(loaded, {**changes, "ring_directory": rings[0]})
+
     try:
-        run_daemon(_changed(loaded, {**changes, "ring_directory": rings}), state)
+        run(change=change)
     finally:
-        shutil.rmtree(rings, ignore_errors=True)
+        for path in rings:
+            shutil.rmtree(path, ignore_errors=True)
     # Also by whoever started this, unless that was killed.
     shutil.rmtree(state, ignore_errors=True)
 

@@ -7,8 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from ringdaq.config import load_rig
-from ringdaq.daemon.main import run_daemon
+from ringdaq.daemon.begin import run_daemon
 from ringdaq.daemon.state import default_state_directory
 from ringdaq.errors import (
     BusyError,
@@ -45,7 +44,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        run_daemon(load_rig(asked.rig), asked.state or default_state_directory())
+        run_daemon(asked.rig, asked.state or default_state_directory())
     except RingdaqError as error:
         sys.stderr.write(f"error: {error}\n")
         return exit_code(error)

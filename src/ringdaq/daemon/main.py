@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
-import signal
-import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 from ringdaq.config import DaemonConfig, Rig, nearest, raise_problems
 from ringdaq.daemon.api import Api
@@ -17,6 +13,7 @@ from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.bell import Bell
 from ringdaq.daemon.catalogue import CatalogueDesk
 from ringdaq.daemon.control_server import ControlServer
+from ringdaq.daemon.head_start import HeadStart
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.keeping import Keeper
 from ringdaq.daemon.pipelines import PipelineDesk
@@ -33,7 +30,6 @@ from ringdaq.daemon.state import (
     ring_directory,
 )
 from ringdaq.daemon.store import Store
-from ringdaq.daemon.supervisor import Child
 from ringdaq.daemon.workers import Worker
 from ringdaq.errors import RecordingError, ServiceError
 from ringdaq.instruments import Registry, build_instruments
@@ -52,12 +48,13 @@ STOP_RUN_SECS = 7.0
 class Daemon:
     """One laboratory's daemon: start it, wait, stop it."""
 
-    def __init__(self, rig: Rig, state: StateDirectory) -> None:
+    def __init__(self, rig: Rig, state: StateDirectory, children: HeadStart) -> None:
         self.rig = rig
         self.state = state
         self.stopping = threading.Event()
         self._bell = Bell()
-        self._children: list[Child] = []
+        wanted = {"recorder": rig.daemon.recorder, "gateway": rig.daemon.gateway}
+        self._children = children.keep([name for name, on in wanted.items() if on])
         self._sources: list[SourceThread] = []
         self._failure = ""
         data = rig.resolve(rig.daemon.data_directory or default_data_directory())
@@ -176,9 +173,9 @@ class Daemon:
         for run_id in self._store.interrupt_open_runs():
             log.warning("run %s was open when an earlier daemon died: interrupted", run_id)
             self._desk.expect([run_id])
-        self._spares.start()
         self._server.start()
-        self._start_children()
+        self._let_children_go()
+        self._spares.start()
         for source in self._sources:
             source.start()
         self._pipelines.start()
@@ -205,29 +202,25 @@ class Daemon:
             if outcome != "safe":
                 log.error("%s is not known to be safe: %s", name, outcome)
 
-    def _start_children(self) -> None:
-        socket = str(self._server.path)
-        if self.rig.daemon.recorder:
-            self._start_child("recorder", ["-m", "ringdaq.recorder", "--socket", socket])
-        if not self.rig.daemon.gateway:
-            return
-        self.state.token()
-        self._start_child(
-            "gateway",
-            [
-                *("-m", "ringdaq.gateway", "--socket", socket),
-                *("--port", str(self.rig.daemon.grpc_port)),
-                *("--websocket-port", str(_websocket_port(self.rig.daemon))),
-                *("--token-file", str(self.state.token_file)),
-                *("--rings", str(self._publisher.rings.path)),
-            ],
-        )
-        self._await_gateway()
+    def _let_children_go(self) -> None:
+        arguments = {"recorder": self._recorder_arguments, "gateway": self._gateway_arguments}
+        for child in self._children:
+            child.release(arguments[child.name](), self._give_up)
+        if self.rig.daemon.gateway:
+            self._await_gateway()
 
-    def _start_child(self, name: str, arguments: list[str]) -> None:
-        child = Child(name, arguments, on_give_up=self._give_up)
-        self._children.append(child)
-        child.start()
+    def _recorder_arguments(self) -> list[str]:
+        return ["--socket", str(self._server.path)]
+
+    def _gateway_arguments(self) -> list[str]:
+        self.state.token()
+        return [
+            *("--socket", str(self._server.path)),
+            *("--port", str(self.rig.daemon.grpc_port)),
+            *("--websocket-port", str(_websocket_port(self.rig.daemon))),
+            *("--token-file", str(self.state.token_file)),
+            *("--rings", str(self._publisher.rings.path)),
+        ]
 
     def _give_up(self, name: str) -> None:
         self._failure = f"the {name} cannot run here; its own message says why"
@@ -295,23 +288,3 @@ def _websocket_port(config: DaemonConfig) -> int:
     if config.websocket_port is not None:
         return config.websocket_port
     return (config.grpc_port + 1) % 65536 if config.grpc_port else 0
-
-
-def run_daemon(rig: Rig, state_path: Path) -> None:
-    """Run a daemon until SIGTERM or SIGINT."""
-    state = StateDirectory(state_path)
-    # The interpreter hands the GIL over at most this late to a thread that an instrument woke.
-    sys.setswitchinterval(0.0005)
-    daemon = Daemon(rig, state)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.request_stop())
-    try:
-        daemon.start()
-        # What is there now stays: to look through it for garbage would hold everybody up for 40 ms.
-        gc.collect()
-        gc.freeze()
-        sys.stderr.write(f"ready {os.getpid()} {state.card}\n")
-        sys.stderr.flush()
-        daemon.wait()
-    finally:
-        daemon.close()

@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from ringdaq.held import HELD, tell
+
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECS = 0.1
-# With the start of a process, less than the 3 s after which all must be served again.
-MAX_BACKOFF_SECS = 2.0
+# With the start of a process on a busy machine, less than the 3 s after which all is served again.
+MAX_BACKOFF_SECS = 1.0
 STABLE_SECS = 2.0
 # A child that ends with this code asks not to be started again: what it needs is not there.
 GIVE_UP_CODE = 4
@@ -42,7 +44,11 @@ class Child:
         self._on_give_up = on_give_up
         self._final, self._on_end = final or {}, on_end
         self._start = spawn or self._from_arguments
+        self._gave_up = False
         self._stopping = threading.Event()
+        self._held = False
+        # Whoever lets a held process go must know whether that is the one that runs now.
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self.restarts = 0
         self._thread = threading.Thread(
@@ -55,18 +61,38 @@ class Child:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def start(self) -> None:
-        """Start the process; it runs on its own session so that a terminal's Ctrl-C spares it."""
+    def start(self, *, held: bool = False) -> None:
+        """Start the process; it runs on its own session so that a terminal's Ctrl-C spares it.
+
+        A held one imports what it needs and waits for `release`.
+        """
+        self._held = held
         self._spawn()
         self._thread.start()
 
+    def release(self, arguments: Sequence[str], on_give_up: Callable[[str], None]) -> None:
+        """Let a held process begin; `on_give_up` is told too if it has given up already."""
+        with self._lock:
+            self._on_give_up = on_give_up
+            self._command += arguments
+            self._held = False
+            if self._process is not None:
+                tell(self._process, arguments)
+            gave_up = self._gave_up
+        if gave_up:
+            on_give_up(self.name)
+
     def _from_arguments(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+            [*self._command, *([HELD] if self._held else [])],
+            stdin=subprocess.PIPE if self._held else subprocess.DEVNULL,
+            stdout=sys.stderr,
+            start_new_session=True,
         )
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._process = process = self._start()
+        with self._lock:
+            self._process = process = self._start()
         return process
 
     def _supervise(self) -> None:
@@ -99,8 +125,10 @@ class Child:
 
     def _give_up(self, code: int) -> None:
         log.error("the %s ended with code %d and is not started again", self.name, code)
-        if self._on_give_up is not None:
-            self._on_give_up(self.name)
+        with self._lock:
+            self._gave_up, on_give_up = True, self._on_give_up
+        if on_give_up is not None:
+            on_give_up(self.name)
 
     def kill(self) -> None:
         """End the process as it is; the next one is started soon."""

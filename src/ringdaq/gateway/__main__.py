@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ringdaq.errors import AuthenticationError, RingdaqError
+from ringdaq.held import arguments_of
 from ringdaq.wire import require_grpc, require_websockets
 
 # The exit codes that the command line documents.
@@ -36,30 +37,41 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Serve until told to end."""
-    asked = _parser().parse_args()
+    try:
+        arguments = arguments_of(_import)
+        if arguments is not None:
+            _serve(_parser().parse_args(arguments))
+    except RingdaqError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return REFUSED if isinstance(error, AuthenticationError) else UNAVAILABLE
+    return 0
+
+
+def _import() -> None:
+    """What takes time and must be there; raises `MissingExtraError`."""
+    require_grpc()
+    require_websockets()
+    from ringdaq.gateway import main  # noqa: F401
+
+
+def _serve(asked: argparse.Namespace) -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    try:
-        require_grpc()
-        require_websockets()
-        from ringdaq.gateway.main import serve
+    _import()
+    from ringdaq.gateway.main import serve
 
-        asyncio.run(
-            serve(
-                control_socket=asked.socket,
-                port=asked.port,
-                websocket_port=asked.websocket_port,
-                token_file=asked.token_file,
-                rings=asked.rings,
-            )
+    asyncio.run(
+        serve(
+            control_socket=asked.socket,
+            port=asked.port,
+            websocket_port=asked.websocket_port,
+            token_file=asked.token_file,
+            rings=asked.rings,
         )
-    except RingdaqError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return REFUSED if isinstance(error, AuthenticationError) else UNAVAILABLE
-    return 0
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ringdaq.errors import DaemonUnreachableError, MissingExtraError, RingdaqError
+from ringdaq.held import arguments_of
 
 # The exit codes that the command line documents.
 FAILED, UNREACHABLE, UNAVAILABLE = 1, 3, 4
@@ -25,21 +26,35 @@ def exit_code(error: RingdaqError) -> int:
 
 def main() -> int:
     """Record for the daemon at the socket until it says shutdown or is gone."""
-    parser = argparse.ArgumentParser(prog="python -m ringdaq.recorder", description=__doc__)
+    try:
+        arguments = arguments_of(_import)
+        if arguments is not None:
+            _record(arguments)
+    except RingdaqError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return exit_code(error)
+    return 0
+
+
+def _record(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ringdaq.recorder", description=main.__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="the daemon's control socket")
     parser.add_argument("--verbose", action="store_true", help="log details too")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.DEBUG if asked.verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    try:
-        _serve(asked.socket)
-    except RingdaqError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return exit_code(error)
-    return 0
+    _serve(asked.socket)
+
+
+def _import() -> None:
+    """What takes time and must be there; raises `MissingExtraError`."""
+    from ringdaq.recorder import service  # noqa: F401
+    from ringdaq.recorder.hdf5 import h5py_module
+
+    h5py_module()
 
 
 def _stand_back() -> None:
@@ -49,10 +64,9 @@ def _stand_back() -> None:
 
 
 def _serve(socket: Path) -> None:
-    from ringdaq.recorder.hdf5 import h5py_module
+    _import()
     from ringdaq.recorder.service import RecorderService
 
-    h5py_module()
     _stand_back()
     service = RecorderService(socket)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
