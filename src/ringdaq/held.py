@@ -27,7 +27,15 @@ def arguments_of(warm_up: Callable[[], object]) -> list[str] | None:
 
 def tell(process: subprocess.Popen[bytes], arguments: Sequence[str]) -> None:
     """Let a held process begin; nothing happens if it is gone."""
-    if process.stdin is None:
+    if process.stdin is None or process.stdin.closed:
         return
-    with contextlib.suppress(OSError), process.stdin:
+    with contextlib.suppress(OSError):
         process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
+    let_go(process)
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """Close the way to a process, if there is one."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()

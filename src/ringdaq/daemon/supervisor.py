@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ringdaq.held import HELD, tell
+from ringdaq.held import HELD, let_go, tell
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,8 @@ class Child:
         while process is not None:
             started = time.monotonic()
             code = process.wait()
+            with self._lock:
+                let_go(process)
             if self._stopping.is_set():
                 return
             if code in self._final:
