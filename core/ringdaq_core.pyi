@@ -361,10 +361,11 @@ class Located:
     def buffers(self) -> list[tuple[int, int, int, int, int, int, int]]:
         """Find the columns, as `Schema.parse` does, by a copy of the message's head."""
 
-    def arrow(self) -> int:
-        """Address of the record as an Arrow array, valid as long as this; numbers are not copied.
+    def imported(self, importer: Callable[[int, Any], Any], arrow_schema: object) -> Any:
+        """Call an importer with the address of the record as an Arrow array, and the schema.
 
-        Whoever takes the array moves it away, as the Arrow C data interface has it.
+        Numbers are not copied. The importer moves the array away before it returns, as the Arrow C
+        data interface has it.
         """
 
     def __enter__(self) -> Self: ...

@@ -1,9 +1,8 @@
 //! The reader.
 
-use std::cell::UnsafeCell;
 use std::ffi::c_int;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyBufferError;
@@ -120,9 +119,6 @@ pub struct PyLocated {
     reader: Py<PyRingReader>,
     located: Located,
     owner: Py<PyAny>,
-    /// Arrays that were handed out; their contents belong to whoever has moved them away.
-    #[allow(clippy::vec_box, reason = "their addresses must not change")]
-    arrays: Mutex<Vec<Box<Lent>>>,
 }
 
 impl PyLocated {
@@ -141,13 +137,6 @@ impl PyLocated {
     }
 }
 
-/// An Arrow array that somebody else may move away.
-struct Lent(UnsafeCell<cdata::ArrowArray>);
-
-// SAFETY: only the address is handed out; whoever takes the array moves it away once, and what it
-// refers to may be used by any thread.
-unsafe impl Send for Lent {}
-
 #[pymethods]
 impl PyLocated {
     #[new]
@@ -159,7 +148,7 @@ impl PyLocated {
         let ring = &reader.get().ring;
         let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
         let located = ring.locate(sequence)?;
-        Ok(Self { reader: reader.unbind(), located, owner, arrays: Mutex::default() })
+        Ok(Self { reader: reader.unbind(), located, owner })
     }
 
     #[getter]
@@ -257,16 +246,18 @@ impl PyLocated {
         Ok(plain_buffers(&self.batch()?.1))
     }
 
-    fn arrow(&self) -> PyResult<usize> {
+    fn imported<'py>(
+        &self,
+        importer: &Bound<'py, PyAny>,
+        arrow_schema: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let (reader, located) = (self.reader.get(), &self.located);
         let (schema, batch) = self.batch()?;
-        let array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
+        let mut array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
         // What was checked and then copied is the same only if the record was there all along.
         reader.ring.verify(located)?;
-        let lent = Box::new(Lent(UnsafeCell::new(array)));
-        let address = lent.0.get().addr();
-        self.arrays.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
-        Ok(address)
+        // The importer moves the array away; what it leaves is released here.
+        importer.call1(((&raw mut array).expose_provenance(), arrow_schema))
     }
 }
 

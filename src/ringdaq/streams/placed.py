@@ -62,10 +62,10 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         """The rows as pyarrow has them; numbers are not copied."""
         layout: Layout = self.owner.layout
         try:
-            address = self.arrow()
+            batch: pa.RecordBatch = self.imported(layout.arrow_importer, layout.arrow_schema)
         except CORE_ERRORS as error:
             raise self._in_words(error) from None
-        return layout.arrow_importer(address, layout.arrow_schema)
+        return batch
 
     def _in_words(self, error: Exception) -> StreamError:
         if isinstance(error, core.CorruptError):
