@@ -1,5 +1,7 @@
 """Scripts, runs and the audit log survive a restart."""
 
+import json
+import math
 import sqlite3
 
 import msgpack
@@ -97,6 +99,18 @@ def test_the_audit_log_keeps_every_entry_in_order(tmp_path):
     assert newest[0]["who"] == "ada"
     audit.close()
     assert len(store.audit(10_000)) == 1200
+    store.close()
+
+
+def test_values_stand_in_the_audit_log_as_json(tmp_path):
+    values = [1.5, -0.0, 1e300, 5e-324, 0.1 + 0.2, math.inf, math.nan, 3, True, None, "a", [1.5]]
+    store = Store(tmp_path / "db")
+    audit = Audit(store, tmp_path / "tail")
+    for value in values:
+        audit.note("ada", "call", "stage.move_abs", old=value, new=value)
+    audit.close()
+    found = [(entry["old"], entry["new"]) for entry in reversed(store.audit(100))]
+    assert found == [(json.dumps(value), json.dumps(value)) for value in values]
     store.close()
 
 
