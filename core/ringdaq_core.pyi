@@ -34,6 +34,7 @@ __all__ = [
     "Watch",
     "crc32",
     "fold_rows",
+    "seal_entry",
     "is_owned",
     "start_writeback",
     "run_rhai",
@@ -60,6 +61,12 @@ def is_owned(path: str | os.PathLike[str]) -> bool:
 
 def crc32(data: Buffer, begun: int = 0) -> int:
     """The CRC-32 of zlib over contiguous bytes, begun with that of the bytes before."""
+
+def seal_entry(head: Buffer, parts: Sequence[Buffer], begun: int) -> bytes:
+    """Head, CRC-32 of all else, the parts, and zeros up to a multiple of 8, as one piece.
+
+    The checksum begins with `begun`, and is four bytes, little-endian.
+    """
 
 def fold_rows(values: Buffer, dtype: str, width: int, bin_rows: int) -> tuple[bytes, bytes]:
     """The least and the greatest of every `bin_rows` rows of a contiguous array [rows, width].
@@ -417,7 +424,7 @@ class RingReader:
 
         Ends before `end` once `max_bytes` are reached, or before a record that is gone or damaged
         unless it is the first. Returns five native int64 for each record (rows, first time, last
-        time, rows before it, length of its payload), and the payloads one behind the other; what
+        time, length of its payload, rows before it), and the payloads one behind the other; what
         follows them, if anything, means nothing.
         """
 

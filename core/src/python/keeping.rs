@@ -7,8 +7,13 @@ use std::os::fd::RawFd;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
 
+use pyo3::types::PyBytes;
+
 use super::LONG_COPY;
 use super::columns::bytes_of;
+
+const ENTRY_ALIGNMENT: usize = 8;
+const CHECKSUM_BYTES: usize = 4;
 
 fn checksum(bytes: &[u8], begun: u32) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(begun);
@@ -26,6 +31,33 @@ pub fn crc32(py: Python<'_>, data: &Bound<'_, PyAny>, begun: u32) -> PyResult<u3
         return Ok(checksum(bytes, begun));
     }
     Ok(py.detach(|| checksum(bytes, begun)))
+}
+
+/// An entry of a journal in one piece: head, checksum of all else, parts, zeros up to the alignment.
+#[pyfunction]
+pub fn seal_entry<'py>(
+    py: Python<'py>,
+    head: &Bound<'py, PyAny>,
+    parts: Vec<Bound<'py, PyAny>>,
+    begun: u32,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let head = PyUntypedBuffer::get(head)?;
+    let buffers: Vec<_> = parts.iter().map(PyUntypedBuffer::get).collect::<PyResult<_>>()?;
+    let parts: Vec<&[u8]> = buffers.iter().map(bytes_of).collect::<PyResult<_>>()?;
+    let body = parts.iter().map(|part| part.len()).sum::<usize>().next_multiple_of(ENTRY_ALIGNMENT);
+    let begin = head.len_bytes() + CHECKSUM_BYTES;
+    PyBytes::new_with(py, begin + body, |bytes| {
+        let (front, mut rest) = bytes.split_at_mut(begin);
+        front[..begin - CHECKSUM_BYTES].copy_from_slice(bytes_of(&head)?);
+        for part in parts {
+            let (place, behind) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = behind;
+        }
+        let crc = checksum(&bytes[begin..], checksum(bytes_of(&head)?, begun));
+        bytes[begin - CHECKSUM_BYTES..begin].copy_from_slice(&crc.to_le_bytes());
+        Ok(())
+    })
 }
 
 /// Lets the kernel begin to write a file's dirty pages; waits for none of them.

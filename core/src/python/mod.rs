@@ -55,6 +55,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(looking::receive_soon, module)?)?;
     module.add_function(wrap_pyfunction!(folding::fold_rows, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;
+    module.add_function(wrap_pyfunction!(keeping::seal_entry, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::start_writeback, module)?)?;
     module.add("LAYOUT_VERSION", crate::layout::LAYOUT_VERSION)?;
     module.add("HEADER_SIZE", crate::layout::HEADER_SIZE)

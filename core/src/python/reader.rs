@@ -73,11 +73,13 @@ fn frame_bytes(frame: &Frame) -> [u8; 32] {
     bytes
 }
 
-/// A located record's frame and the length of its payload, in 40 bytes.
+/// A located record's rows, times, length of the payload and rows before it, in 40 bytes.
 fn located_bytes(located: &Located) -> [u8; 40] {
     let mut bytes = [0; 40];
-    bytes[..32].copy_from_slice(&frame_bytes(&located.frame));
-    bytes[32..].copy_from_slice(&located.frame.payload_len.to_ne_bytes());
+    let frame = frame_bytes(&located.frame);
+    bytes[..24].copy_from_slice(&frame[..24]);
+    bytes[24..32].copy_from_slice(&located.frame.payload_len.to_ne_bytes());
+    bytes[32..].copy_from_slice(&frame[24..]);
     bytes
 }
 

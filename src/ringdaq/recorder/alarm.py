@@ -32,6 +32,9 @@ class Alarm:
         """Sleep for at most so many seconds, or until one of the records is there."""
         if rings and timeout is not None and len(rings) <= Sleeper.MOST_RINGS:
             self._sleep_on(rings, timeout)
+            # A ring that is left in the descriptor only makes a later `poll` return early.
+            if self._sleeper.wakes() == self._wakes:
+                return
         else:
             self._poll_all(timeout, rings)
         self._wakes = self._sleeper.wakes()

@@ -48,16 +48,10 @@ class Disk:
 
     def write(self, fd: int, parts: Sequence[bytes | memoryview]) -> int:
         """Write all parts at the end of the file, however often the kernel takes only some."""
-        waiting = [memoryview(part) for part in parts if len(part)]
-        total, place = sum(map(len, waiting)), 0
-        while place < len(waiting):
-            written = os.writev(fd, waiting[place : place + MAX_PARTS])
-            while place < len(waiting) and written >= len(waiting[place]):
-                written -= len(waiting[place])
-                place += 1
-            if written:
-                waiting[place] = waiting[place][written:]
-        return total
+        waiting = parts
+        while waiting:
+            waiting = _after(os.writev(fd, waiting[:MAX_PARTS]), waiting)
+        return sum(map(len, parts))
 
     def write_at(self, fd: int, data: bytes | memoryview, place: int) -> None:
         """Write all bytes at a place, however often the kernel takes only some."""
@@ -110,8 +104,8 @@ class Disk:
         finally:
             os.close(fd)
 
-    def free_bytes(self, path: Path) -> int:
-        """Bytes that an ordinary user may still write there."""
+    def free_bytes(self, path: Path | int) -> int:
+        """Bytes that an ordinary user may still write there; an open file is found sooner."""
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
 
@@ -123,3 +117,12 @@ class Disk:
         """What tells a directory from another one of the same name."""
         status = os.stat(path)
         return status.st_dev, status.st_ino
+
+
+def _after(written: int, parts: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+    """What is left of parts when so many bytes of them are written."""
+    for place, part in enumerate(parts):
+        if written < len(part):
+            return [memoryview(part)[written:], *parts[place + 1 :]]
+        written -= len(part)
+    return ()

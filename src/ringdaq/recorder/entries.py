@@ -22,7 +22,7 @@ import numpy as np
 
 from ringdaq.errors import CorruptJournalError, RecordingError
 from ringdaq.model import StreamSpec
-from ringdaq.recorder.native import crc32
+from ringdaq.recorder.native import crc32, seal_entry
 
 FORMAT_VERSION = 2
 SEGMENT_MAGIC = b"RDQJRNL\0"
@@ -30,6 +30,7 @@ SYNC = 0xE54A52D1
 SYNC_BYTES = SYNC.to_bytes(4, "little")
 ALIGNMENT = 8
 MAX_PAYLOAD_BYTES = 1 << 30
+SHORT_BYTES = 64 << 10
 NO_CODEC = 0
 MAX_CODEC = 2
 
@@ -251,15 +252,20 @@ def decode_segment_header(data: bytes | memoryview) -> SegmentHeader:
 
 
 def encode_entry(body: Body, number: int, written_nanos: int, seed: int) -> list[Part]:
-    """The entry as a list of byte strings, to be written one after the other."""
+    """The entry as a list of byte strings, to be written one after the other.
+
+    The first begins with its header. What is short is one piece, as each piece costs its time.
+    """
     entry_type, parts = _encode_body(body)
     length = sum(map(len, parts))
     if length > MAX_PAYLOAD_BYTES:
         raise RecordingError(f"a journal entry may have {MAX_PAYLOAD_BYTES} bytes; found {length}")
-    if tail := -length % ALIGNMENT:
-        parts.append(bytes(tail))
     codec = body.codec if isinstance(body, RecordsEntry) else NO_CODEC
     head = _ENTRY.pack(SYNC, entry_type, codec, 0, length, number, written_nanos)
+    if length <= SHORT_BYTES:
+        return [seal_entry(head, parts, seed)]
+    if tail := -length % ALIGNMENT:
+        parts.append(bytes(tail))
     return [head + _CRC.pack(crc_of([head, *parts], seed)), *parts]
 
 
@@ -270,7 +276,8 @@ def _json(value: Mapping[str, Any]) -> bytes:
 def _encode_body(body: Body) -> tuple[EntryType, list[Part]]:
     if isinstance(body, RecordsEntry):
         head = _RECORDS.pack(body.stream, body.records, body.sequence, body.first_row)
-        return EntryType.RECORDS, [head, body.frames.astype("<i8").tobytes(), body.payloads]
+        frames = body.frames.astype("<i8", copy=False).tobytes()
+        return EntryType.RECORDS, [head, frames, body.payloads]
     if isinstance(body, StreamOpened):
         plain = _json(
             {

@@ -69,15 +69,25 @@ class RingFollower:
     def _statistics(self) -> RingStatistics | None:
         """The ring's counters; `None` when the ring is gone, or too damaged to be followed."""
         reader = self._attach()
-        if reader is None:
-            return None
         try:
-            return reader.statistics()
+            return None if reader is None else reader.statistics()
         except CorruptRecordError as error:
-            log.error("the ring cannot be followed any more: %s: %s", error, self.source.path)
-            self._gone = True
-            self.close()
+            self._leave(error)
             return None
+
+    def _next_sequence(self) -> int | None:
+        """The record that comes next, which is quicker than all counters; `None` as there."""
+        reader = self._attach()
+        try:
+            return None if reader is None else reader.checked_next_sequence()
+        except CorruptRecordError as error:
+            self._leave(error)
+            return None
+
+    def _leave(self, error: CorruptRecordError) -> None:
+        log.error("the ring cannot be followed any more: %s: %s", error, self.source.path)
+        self._gone = True
+        self.close()
 
     def watch(self) -> Watch | None:
         """What tells of the ring's next record; `None` if there may be none."""
@@ -135,11 +145,11 @@ class RingFollower:
         drained = Drained([], account.copy())
         self._declare_missed(drained)
         self.settle(account)
-        reader, statistics = self._attach(), self._statistics()
-        if reader is None or statistics is None:
+        reader, stop = self._attach(), self._next_sequence()
+        if reader is None or stop is None:
             self._declare_rest(drained)
             return drained
-        end, stop = self.source.end_sequence, statistics.next_sequence
+        end = self.source.end_sequence
         self._read(reader, drained, stop if end is None else min(stop, end), limit_bytes)
         return drained
 
@@ -158,14 +168,16 @@ class RingFollower:
             except CorruptRecordError:
                 sequence, reason = sequence + 1, CORRUPT
                 continue
-            first_row = int(frames[0, 3]) - self.source.start_rows
+            first_row = int(frames[0, 4]) - self.source.start_rows
             if sequence > account.next_sequence:
                 self._lose(drained, sequence, first_row, reason)
-            found = RecordsEntry(self.index, sequence, first_row, frames[:, [0, 1, 2, 4]], payloads)
-            drained.bodies.append(found)
-            account.add_records(found.records, found.rows)
+            records, rows = len(frames), sum(frames[:, 0].tolist())
+            drained.bodies.append(
+                RecordsEntry(self.index, sequence, first_row, frames[:, :4], payloads)
+            )
+            account.add_records(records, rows)
             taken += len(payloads)
-            sequence += found.records
+            sequence += records
         if sequence > account.next_sequence:
             self._lose_to_end(drained, sequence, reason)
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from ringdaq.clock import now_nanos
 from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import (
+    ENTRY_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
     Body,
     Footer,
     Part,
     SegmentHeader,
-    crc_of,
     crc_seed,
     encode_entry,
     encode_segment_header,
 )
+from ringdaq.recorder.native import crc32
 
 SEGMENT_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
@@ -139,7 +140,7 @@ class JournalWriter:
         now, crc = now_nanos(), self._crc
         for number, body in enumerate(written, self.next_entry):
             entry = encode_entry(body, number, now, self._seed)
-            crc = crc_of(entry[:1], crc)
+            crc = crc32(memoryview(entry[0])[:ENTRY_HEADER_BYTES], crc)
             parts += entry
         length = sum(map(len, parts))
         self._check_space(length)
@@ -171,7 +172,7 @@ class JournalWriter:
 
     def _check_space(self, wanted: int) -> None:
         # Stopping while some space is left keeps HDF5, which writes after us, off the full disk.
-        free = self._disk.free_bytes(self.directory)
+        free = self._disk.free_bytes(self._fd)
         if free < wanted + RESERVE_BYTES:
             raise OSError(28, f"{wanted + RESERVE_BYTES} bytes are needed, {free} are free")
 

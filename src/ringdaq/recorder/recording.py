@@ -67,6 +67,8 @@ class Recording:
         self.ledger = found.ledger
         self._begun = found.next_entry > 0
         self._followers: dict[int, RingFollower] = {}
+        self._followed: Description | None = None
+        """The description whose sources are all in the journal."""
         self._retry_at = 0.0
         self._interrupted_at: float | None = None
         self._journal = JournalWriter(
@@ -209,6 +211,8 @@ class Recording:
 
     def _open_new(self) -> list[StreamOpened]:
         """Follow each source that is not followed yet; returns those the journal does not know."""
+        if self._followed is self.description:
+            return []
         known = {opened.generation: index for index, opened in self.ledger.streams.items()}
         new: list[StreamOpened] = []
         for source in self.description.sources:
@@ -228,6 +232,8 @@ class Recording:
                 )
             else:
                 self._follow(index, source)
+        if not new:
+            self._followed = self.description
         return new
 
     def _follow(self, index: int, source: Source) -> RingFollower:

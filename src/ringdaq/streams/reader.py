@@ -122,6 +122,13 @@ class StreamReader:
         """Sequence number of the record that will be committed next; one look at the ring."""
         return (self._core or self._open()).next_sequence
 
+    def checked_next_sequence(self) -> int:
+        """The same, from counters that are consistent; raises `CorruptRecordError`."""
+        try:
+            return self._open().statistics()[0]
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+
     def error(self, error: Exception) -> StreamError:
         """Put an error of the core into ringdaq's words."""
         return stream_error(error, self.spec.name, self.path)
@@ -181,14 +188,15 @@ class StreamReader:
         """Copy records from one on as they are, verified: their frames, and their payloads.
 
         Ends before `end` after `max_bytes`, or before a record that is gone or damaged unless it is
-        the first. A frame, [records, 5], is as in `frame`, and the length of the payload in bytes.
+        the first. A frame, [records, 5], is rows, first time, last time, bytes of the payload, and
+        the rows before it.
         """
         try:
             found, payloads = self._open().copy_many(sequence, end, max_bytes)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         frames = np.frombuffer(found, np.int64).reshape(-1, 5)
-        return frames, memoryview(payloads)[: int(frames[:, 4].sum())]
+        return frames, memoryview(payloads)[: sum(frames[:, 3].tolist())]
 
     def latest(self) -> Record | None:
         """Copy the newest record; `None` if there is none."""
