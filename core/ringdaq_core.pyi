@@ -32,6 +32,7 @@ __all__ = [
     "RingWriter",
     "RingReader",
     "Watch",
+    "append_durably",
     "crc32",
     "fold_rows",
     "seal_entry",
@@ -73,6 +74,13 @@ def fold_rows(values: Buffer, dtype: str, width: int, bin_rows: int) -> tuple[by
 
     Both are [bins, width], of the same type, a numpy name such as `float32`. NaN counts as missing;
     where a bin has nothing else, it is the answer. Other threads run meanwhile.
+    """
+
+def append_durably(fd: int, data: Buffer, spare: int) -> tuple[bool, int]:
+    """Write bytes at a file's place and return when they are on the medium.
+
+    Nothing is written to a file without a name, or where fewer than `spare` bytes would stay free.
+    Returns whether it had one and the bytes that were free; raises `OSError`.
     """
 
 def start_writeback(fd: int) -> None:

@@ -1,8 +1,10 @@
 //! What the recorder asks for: checksums as fast as memory, and a disk that begins early.
 #![allow(unsafe_code, reason = "the system's own call")]
 
-use std::io;
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::fd::{FromRawFd, RawFd};
 
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
@@ -58,6 +60,51 @@ pub fn seal_entry<'py>(
         bytes[begin - CHECKSUM_BYTES..begin].copy_from_slice(&crc.to_le_bytes());
         Ok(())
     })
+}
+
+/// What the kernel says of an open file: whether it has a name, and the bytes left beside it.
+fn room_of(fd: RawFd) -> io::Result<(bool, u64)> {
+    let mut file = MaybeUninit::<libc::stat>::uninit();
+    let mut disk = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: both calls write one whole structure at the place they are given, or fail.
+    let told = unsafe {
+        libc::fstat(fd, file.as_mut_ptr()) == 0 && libc::fstatvfs(fd, disk.as_mut_ptr()) == 0
+    };
+    if !told {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both calls succeeded, so both structures are filled.
+    let (file, disk) = unsafe { (file.assume_init(), disk.assume_init()) };
+    Ok((file.st_nlink > 0, disk.f_bavail * disk.f_frsize))
+}
+
+/// Writes all bytes at the file's place and returns when they are on the medium.
+fn write_durably(fd: RawFd, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed for this call, and whoever lent it keeps it open; it is not
+    // closed here, as `ManuallyDrop` never drops it.
+    let mut file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+/// Appends to a file that has a name and leaves `spare` bytes free; returns what `room_of` found.
+#[pyfunction]
+pub fn append_durably(
+    py: Python<'_>,
+    fd: RawFd,
+    data: &Bound<'_, PyAny>,
+    spare: u64,
+) -> PyResult<(bool, u64)> {
+    let buffer = PyUntypedBuffer::get(data)?;
+    let bytes = bytes_of(&buffer)?;
+    let append = || {
+        let (named, free) = room_of(fd)?;
+        if named && free >= bytes.len() as u64 + spare {
+            write_durably(fd, bytes)?;
+        }
+        io::Result::Ok((named, free))
+    };
+    Ok(py.detach(append)?)
 }
 
 /// Lets the kernel begin to write a file's dirty pages; waits for none of them.

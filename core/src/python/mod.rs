@@ -54,6 +54,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;
     module.add_function(wrap_pyfunction!(looking::receive_soon, module)?)?;
     module.add_function(wrap_pyfunction!(folding::fold_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(keeping::append_durably, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::crc32, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::seal_entry, module)?)?;
     module.add_function(wrap_pyfunction!(keeping::start_writeback, module)?)?;

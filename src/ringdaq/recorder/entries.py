@@ -29,8 +29,9 @@ SEGMENT_MAGIC = b"RDQJRNL\0"
 SYNC = 0xE54A52D1
 SYNC_BYTES = SYNC.to_bytes(4, "little")
 ALIGNMENT = 8
-MAX_PAYLOAD_BYTES = 1 << 30
 SHORT_BYTES = 64 << 10
+"""What is no longer than this is written in one piece."""
+MAX_PAYLOAD_BYTES = 1 << 30
 NO_CODEC = 0
 MAX_CODEC = 2
 

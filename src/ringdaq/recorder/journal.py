@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ringdaq.clock import now_nanos
-from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.disk import Disk, QuickDisk
 from ringdaq.recorder.entries import (
     ENTRY_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
+    SHORT_BYTES,
     Body,
     Footer,
     Part,
@@ -104,7 +105,7 @@ class JournalWriter:
         self._seed = crc_seed(recording_id)
         self._preamble = preamble
         self._segment_bytes = segment_bytes
-        self._disk = disk or Disk()
+        self._disk = disk or QuickDisk()
         self._fd = -1
         self._path = directory
         self._length = 0
@@ -127,8 +128,6 @@ class JournalWriter:
             ) from error
 
     def _commit(self, bodies: Sequence[Body]) -> list[Body]:
-        if self._fd >= 0 and not self._disk.links(self._fd):
-            raise FileNotFoundError(2, "somebody removed its segment")
         closed: list[Body] = []
         if self._fd >= 0 and self._length >= self._segment_bytes:
             closed = self._close_segment()
@@ -143,15 +142,22 @@ class JournalWriter:
             crc = crc32(memoryview(entry[0])[:ENTRY_HEADER_BYTES], crc)
             parts += entry
         length = sum(map(len, parts))
-        self._check_space(length)
-        self._write(parts, length)
-        self._disk.sync(self._fd)
+        self._append(parts, length)
         if not self._length:
             self._disk.sync_directory(self.directory)
         self._length += length
         self._crc = crc
         self.next_entry += len(written)
         return [*closed, *written]
+
+    def _append(self, parts: Sequence[Part], length: int) -> None:
+        if length <= SHORT_BYTES:
+            named, free = self._disk.append(self._fd, b"".join(parts), RESERVE_BYTES)
+            self._check(named, free, length)
+            return
+        self._check(self._disk.links(self._fd) > 0, self._disk.free_bytes(self._fd), length)
+        self._write(parts, length)
+        self._disk.sync(self._fd)
 
     def _write(self, parts: Sequence[Part], length: int) -> None:
         """Write all; the disk has the first pieces in hand while the next are still copied."""
@@ -163,6 +169,7 @@ class JournalWriter:
 
     def _close_segment(self) -> list[Body]:
         """Write what tells that a segment is whole, without reading it: its length and checksum."""
+        self._check(self._disk.links(self._fd) > 0, RESERVE_BYTES, 0)
         footer = Footer(self.next_entry - self._first_entry, self._length, self._crc)
         self._disk.write(self._fd, encode_entry(footer, self.next_entry, now_nanos(), self._seed))
         self._disk.sync(self._fd)
@@ -170,9 +177,11 @@ class JournalWriter:
         self._leave()
         return [footer]
 
-    def _check_space(self, wanted: int) -> None:
+    def _check(self, named: bool, free: int, wanted: int) -> None:
+        """Raise for a segment that somebody removed, or a disk that is almost full."""
+        if not named:
+            raise FileNotFoundError(2, "somebody removed its segment")
         # Stopping while some space is left keeps HDF5, which writes after us, off the full disk.
-        free = self._disk.free_bytes(self._fd)
         if free < wanted + RESERVE_BYTES:
             raise OSError(28, f"{wanted + RESERVE_BYTES} bytes are needed, {free} are free")
 

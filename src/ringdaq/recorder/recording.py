@@ -11,7 +11,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.recorder.accounts import Account, Ledger
 from ringdaq.recorder.behind import FileBehind
 from ringdaq.recorder.description import Description, Source
-from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.disk import Disk, QuickDisk
 from ringdaq.recorder.entries import Body, End, Manifest, RecordsEntry, StreamOpened
 from ringdaq.recorder.file import FileKeeper
 from ringdaq.recorder.follow import RingFollower
@@ -54,7 +54,7 @@ class Recording:
         self.state = "recording"
         """`recording`, then `sealed`, `failed`, or `left` to another recorder."""
         self._keep_journal = keep_journal
-        self._disk = disk or Disk()
+        self._disk = disk or QuickDisk()
         self._disk.make_directory(description.directory)
         self._lock = DirectoryLock(description.directory)
         try:

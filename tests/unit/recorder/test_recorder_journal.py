@@ -13,7 +13,7 @@ import pytest
 from ringdaq.errors import RecordingError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.recorder.accounts import Ledger
-from ringdaq.recorder.disk import Disk
+from ringdaq.recorder.disk import Disk, QuickDisk
 from ringdaq.recorder.entries import (
     FORMAT_VERSION,
     SEGMENT_HEADER_BYTES,
@@ -103,6 +103,28 @@ def test_a_checksum_is_that_of_zlib_in_one_piece_or_two(size):
     data = random.Random(size).randbytes(size)
     assert crc32(data) == zlib.crc32(data)
     assert crc32(memoryview(data)[size // 3 :], crc32(data[: size // 3])) == zlib.crc32(data)
+
+
+@pytest.mark.parametrize("disk", [Disk(), QuickDisk()])
+def test_an_append_is_whole_or_not_at_all(tmp_path, disk):
+    path = tmp_path / "some"
+    fd = disk.create(path)
+    assert disk.append(fd, b"first,", 0)[0]
+    assert disk.append(fd, b"second", 4096)[1] > 4096
+    named, free = disk.append(fd, b"not this", 1 << 62)
+    assert named
+    assert free < 1 << 62
+    assert path.read_bytes() == b"first,second"
+    path.unlink()
+    assert not disk.append(fd, b"nor this", 0)[0]
+    assert os.fstat(fd).st_size == 12
+    disk.close(fd)
+    with pytest.raises(OSError, match="descriptor"):
+        disk.append(fd, b"nor this", 0)
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="space"):
+        disk.append(full, b"nor this", 0)
+    os.close(full)
 
 
 class PieceDisk(Disk):
