@@ -251,7 +251,8 @@ def test_another_process_opens_the_file_plainly_while_it_grows(bench):
 def test_the_default_plot_shows_what_there_is(bench, streams, signal, axes):
     bench.open(*streams)
     recording = bench.record()
-    recording.step()
+    while recording.step():
+        pass
     with h5py.File(bench.file, locking=False) as file:
         data = file["entry/data"]
         assert data.attrs["signal"] == signal
