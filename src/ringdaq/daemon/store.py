@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -167,18 +168,28 @@ class Store:
             self.save_run(status)
         return [status["run_id"] for status in left]
 
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it or nothing, so that what fails leaves the next one free."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A full disk has often ended the transaction already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
     # --- the queue, and what the daemon must know of itself
 
     def save_queue(self, entries: list[dict[str, Any]]) -> None:
         """Store the queue as it is now."""
-        with self._lock:
-            self._db.execute("BEGIN")
-            self._db.execute("DELETE FROM queue")
-            self._db.executemany(
-                "INSERT INTO queue VALUES (?, ?)",
-                [(place, json.dumps(entry)) for place, entry in enumerate(entries)],
-            )
-            self._db.execute("COMMIT")
+        rows = [(place, json.dumps(entry)) for place, entry in enumerate(entries)]
+        with self._change() as db:
+            db.execute("DELETE FROM queue")
+            db.executemany("INSERT INTO queue VALUES (?, ?)", rows)
 
     def queue_entries(self) -> list[dict[str, Any]]:
         """The queue as it was stored last."""
@@ -199,13 +210,11 @@ class Store:
 
     def add_audit(self, entries: list[tuple[Any, ...]]) -> None:
         """Add audit entries as `_AUDIT_COLUMNS` has them, but for those that are there already."""
-        with self._lock:
-            self._db.execute("BEGIN")
+        with self._change() as db:
             for first in range(0, len(entries), _ROWS_AT_ONCE):
                 rows = entries[first : first + _ROWS_AT_ONCE]
                 places, values = ", ".join([_AUDIT_ROW] * len(rows)), chain.from_iterable(rows)
-                self._db.execute(_ADD_AUDIT + places, tuple(values))
-            self._db.execute("COMMIT")
+                db.execute(_ADD_AUDIT + places, tuple(values))
 
     def last_audit_number(self) -> int:
         """The highest number of an audit entry; 0 where there is none."""

@@ -3,6 +3,7 @@
 import json
 import math
 import sqlite3
+from contextlib import closing
 
 import msgpack
 import pytest
@@ -214,3 +215,23 @@ def test_what_was_refused_since_a_moment_is_found_among_much_that_was_not(tmp_pa
     assert [e["number"] for e in audit.refused(2)] == [3, 20_004]
     audit.close()
     store.close()
+
+
+def test_what_fails_in_the_middle_leaves_nothing_behind_and_the_next_one_free(tmp_path):
+    store = Store(tmp_path / "db")
+    store.save_queue([{"script": "kept"}])
+    with closing(sqlite3.connect(tmp_path / "db")) as other:
+        other.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON queue WHEN new.entry LIKE '%bad%' "
+            "BEGIN SELECT RAISE(FAIL, 'refused'); END"
+        )
+    with pytest.raises(sqlite3.Error, match="refused"):
+        store.save_queue([{"script": "good"}, {"script": "bad"}])
+    assert store.queue_entries() == [{"script": "kept"}]
+    store.save_queue([{"script": "next"}])
+    store.save_run(run_status("r1"))
+    store.close()
+    again = Store(tmp_path / "db")
+    assert again.queue_entries() == [{"script": "next"}]
+    assert again.run("r1")["state"] == "running"
+    again.close()
