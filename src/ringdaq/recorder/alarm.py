@@ -25,7 +25,7 @@ class Alarm:
     def ring(self) -> None:
         """Let the sleeper wake up, or not fall asleep."""
         self._sleeper.wake()
-        with contextlib.suppress(OSError):  # closed already
+        with contextlib.suppress(OSError, ValueError):  # closed already
             os.eventfd_write(self._fd, 1)
 
     def sleep(self, timeout: float | None, rings: Sequence[tuple[Watch, int]] = ()) -> None:
