@@ -90,8 +90,7 @@ def _printed(status: dict[str, Any]) -> list[float]:
 def _loop_and_echoes(control: Any) -> tuple[list[float], float]:
     """A point of each round of the loop, and the median of echoes between the rounds, in us.
 
-    Side by side, because a busy machine lets two processes share a processor, where an echo takes
-    a quarter of the time.
+    Side by side, because the machine is not as fast at all times.
     """
     script = control.call("scripts.upload", {"content": LOOP, "name": "loop.py"})["script_id"]
     run = control.call("runs.start", {"script": script})

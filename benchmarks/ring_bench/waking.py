@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.apart import apart, two_processors
 from benchmarks.measure import quantile
 from benchmarks.ring_bench.figure import Effort, Figure, rounds
 from benchmarks.ring_bench.limits import Limits
@@ -65,32 +65,13 @@ def _paced(count: int, period_secs: float) -> Iterator[int]:
         yield number
 
 
-def _places() -> tuple[int, ...]:
-    """A processor for the writer and another for the reader; none if there is only one."""
-    found = sorted(os.sched_getaffinity(0))
-    return (found[0], found[-1]) if len(found) > 1 else ()
-
-
-@contextmanager
-def _apart(child: subprocess.Popen[str], places: tuple[int, ...]) -> Iterator[None]:
-    """Keep this process and the other each on a processor of its own, if any are named."""
-    free = os.sched_getaffinity(0)
-    if places:
-        os.sched_setaffinity(0, {places[0]})
-        os.sched_setaffinity(child.pid, {places[1]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, free)
-
-
 def _messages(
     directory: Path, effort: Effort, places: tuple[int, ...] = ()
 ) -> tuple[list[int], float]:
     """64 B at 1 kHz to a sleeping reader: delays in ns, processor time of both in ns a message."""
     count = effort.count(1500)
     writer = make(directory, SCALAR, MIB)
-    with readers(writer.path, 1, "sleep") as (child,), _apart(child, places):
+    with readers(writer.path, 1, "sleep") as (child,), apart(child, places):
         used = time.process_time_ns()
         for _ in _paced(count, 0.001):
             writer.append(time.monotonic_ns(), 1.5)
@@ -113,7 +94,7 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count, places = effort.count(1500), _places()
+    count, places = effort.count(1500), two_processors()
 
     def measure() -> list[float]:
         delays, _ = _messages(directory, effort, places)
