@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from ringdaq.held import arguments_of
 
 # The exit codes that the command line documents.
 FAILED, UNREACHABLE, UNAVAILABLE = 1, 3, 4
-NICENESS = 5
 
 
 def exit_code(error: RingdaqError) -> int:
@@ -57,17 +55,12 @@ def _import() -> None:
     h5py_module()
 
 
-def _stand_back() -> None:
-    """Let instruments' loops go first: what waits here waits in the rings, which hold minutes."""
-    os.nice(NICENESS)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def _serve(socket: Path) -> None:
     _import()
     from ringdaq.recorder.service import RecorderService
+    from ringdaq.recorder.stand_back import stand_back
 
-    _stand_back()
+    stand_back()
     service = RecorderService(socket)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
     signal.signal(signal.SIGINT, lambda *_: service.stop())
