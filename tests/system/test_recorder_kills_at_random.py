@@ -14,7 +14,8 @@ from soak_plan import report, seconds_for
 
 from ringdaq.recorder import describe_file
 
-SEED = 17
+SEEDS = range(15)
+KILLS = 10
 VICTIMS = ("daemon", "both", "recorder", "daemon", "both")
 DEADLINE_SECS = 60
 
@@ -22,12 +23,12 @@ DEADLINE_SECS = 60
 class Lab:
     """A daemon that is killed and started again, and the runs that it records."""
 
-    def __init__(self, start_daemon, tmp_path):
+    def __init__(self, start_daemon, tmp_path, seed):
         make_counter(tmp_path / "count.edf")
         self._start = lambda: start_daemon(more=REPLAY.format(file=tmp_path / "count.edf"))
         self.daemon = self._start()
         self.control = self.daemon.control()
-        self.dice = random.Random(SEED)
+        self.dice = random.Random(seed)
         self.kills: Counter[str] = Counter()
         self.slowest_secs = 0.0
 
@@ -105,15 +106,16 @@ def many(lab, kills, seconds=math.inf):
     print(f"kills: {dict(lab.kills)}, serving again after {lab.slowest_secs:.2f} s at most")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_50_kills_of_daemon_and_recorder_lose_nothing_and_double_nothing(start_daemon, tmp_path):
-    many(Lab(start_daemon, tmp_path), 50)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_150_kills_of_daemon_and_recorder_lose_nothing_and_double_nothing(
+    start_daemon, tmp_path, seed
+):
+    many(Lab(start_daemon, tmp_path, seed), KILLS)
 
 
 @pytest.mark.soak
 def test_2000_kills_of_daemon_and_recorder_lose_nothing(start_daemon, tmp_path):
-    lab, kills = Lab(start_daemon, tmp_path), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000"))
+    lab, kills = Lab(start_daemon, tmp_path, len(SEEDS)), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000"))
     many(lab, kills, seconds_for("recorder kills"))
     for victim, number in sorted(lab.kills.items()):
         report(f"recorder: kills of {victim}", number)
