@@ -115,7 +115,8 @@ def test_150_kills_of_daemon_and_recorder_lose_nothing_and_double_nothing(
 
 @pytest.mark.soak
 def test_2000_kills_of_daemon_and_recorder_lose_nothing(start_daemon, tmp_path):
-    lab, kills = Lab(start_daemon, tmp_path, len(SEEDS)), int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000"))
+    lab = Lab(start_daemon, tmp_path, len(SEEDS))
+    kills = int(os.environ.get("RINGDAQ_SOAK_KILLS", "2000"))
     many(lab, kills, seconds_for("recorder kills"))
     for victim, number in sorted(lab.kills.items()):
         report(f"recorder: kills of {victim}", number)
