@@ -16,13 +16,15 @@ from ringdaq.daemon.control_server import ControlServer
 from ringdaq.daemon.head_start import HeadStart
 from ringdaq.daemon.instruments import InstrumentHost, scalar_streams
 from ringdaq.daemon.keeping import Keeper
+from ringdaq.daemon.old_rings import OldRings, Sweeper
 from ringdaq.daemon.pipelines import PipelineDesk
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
-from ringdaq.daemon.sources import Poller, Producer, SourceThread, Sweeper
+from ringdaq.daemon.sizing import check_limit, plan
+from ringdaq.daemon.sources import Poller, Producer, SourceThread
 from ringdaq.daemon.state import (
     StateDirectory,
     default_data_directory,
@@ -62,17 +64,22 @@ class Daemon:
         rings = rig.resolve(rig.daemon.ring_directory or default_ring_directory(state.path))
         self._store = Store(state.database)
         self._audit = Audit(self._store, state.audit_tail)
-        self._publisher = Publisher(rig, ring_directory(rings, rig.daemon.ring_group))
-        self._sources.append(Sweeper(self._publisher.rings))
-        self._registry = build_instruments(rig)
-        self._hosts = self._make_hosts(self._registry)
-        self._open_streams()
+        self._publisher = Publisher(
+            rig,
+            ring_directory(rings, rig.daemon.ring_group),
+            lambda: self._sweeper.ring_closed(),
+        )
         self._desk = RecordingDesk(
             rig,
             data,
             lambda run_id: self._runs.note_recording(run_id),
             lambda streams: self._pipelines.provenance(streams),
         )
+        self._old_rings = OldRings(self._publisher.rings, self._desk.awaited_rings)
+        self._sweeper = Sweeper(self._old_rings)
+        self._registry = build_instruments(rig)
+        self._hosts = self._make_hosts(self._registry)
+        self._open_streams()
         self._pipelines = PipelineDesk(
             rig, self._publisher, self._desk, self._audit, state.socket_path()
         )
@@ -125,7 +132,9 @@ class Daemon:
         """Make every ring the rig needs, after checking that all of them fit."""
         planned = {name: self._specs(host) for name, host in self._hosts.items()}
         self._check_stream_names({spec.name for specs in planned.values() for spec in specs})
-        self._publisher.check_space([spec for specs in planned.values() for spec in specs])
+        plans = [plan(spec, self.rig) for specs in planned.values() for spec in specs]
+        check_limit(plans, self.rig)
+        self._old_rings.make_room(plans)
         for name, specs in planned.items():
             sinks = {spec.name: self._publisher.open(spec) for spec in specs}
             self._connect(self._hosts[name], sinks)
@@ -176,7 +185,7 @@ class Daemon:
         self._server.start()
         self._let_children_go()
         self._spares.start()
-        for source in self._sources:
+        for source in (self._sweeper, *self._sources):
             source.start()
         self._pipelines.start()
         self._keeper.start()
@@ -252,7 +261,7 @@ class Daemon:
         self._runs.close(STOP_RUN_SECS)
         self._queue.join()
         self._spares.close()
-        for source in self._sources:
+        for source in (self._sweeper, *self._sources):
             source.stop()
         self._make_safe()
         self._pipelines.close()
@@ -262,6 +271,7 @@ class Daemon:
             child.stop()
         self._server.close()
         self._publisher.close()
+        self._old_rings.close()
         self._close_instruments()
         self._catalogue.close()
         self._audit.close()

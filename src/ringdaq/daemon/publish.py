@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ringdaq.config import Rig
 from ringdaq.daemon.open_rings import ForeignRing, OpenRing
-from ringdaq.daemon.sizing import check_limit, largest, plan
-from ringdaq.errors import RingSpaceError, StreamError
+from ringdaq.daemon.sizing import plan
+from ringdaq.errors import StreamError
 from ringdaq.model import StreamSpec
 from ringdaq.streams import Appender, RingDirectory, StreamWriter
-
-log = logging.getLogger(__name__)
 
 BYTES_PER_VALUE = {
     "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4,
@@ -39,8 +35,12 @@ def row_bytes(spec: StreamSpec) -> int:
 class Publisher:
     """Makes the rings of one daemon and remembers the newest value of each scalar channel."""
 
-    def __init__(self, rig: Rig, directory: Path) -> None:
+    def __init__(
+        self, rig: Rig, directory: Path, on_closed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_closed` is called for every ring that is closed for good."""
         self._rig = rig
+        self._on_closed = on_closed
         self.rings = RingDirectory(directory)
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
@@ -48,21 +48,6 @@ class Publisher:
         self._appenders: dict[str, Appender] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._newest: dict[str, tuple[Any, ...]] = {}
-
-    def check_space(self, specs: list[StreamSpec]) -> None:
-        """Refuse a rig whose rings do not fit, before the first of them is made.
-
-        Rings that an earlier daemon left are given up only where their room is needed.
-        """
-        plans = [plan(spec, self._rig) for spec in specs]
-        check_limit(plans, self._rig)
-        wanted = sum(one.file_bytes for one in plans)
-        try:
-            self.rings.check_space(wanted)
-        except RingSpaceError:
-            removed = self.rings.remove_dead()
-            log.warning("%d old rings were removed to make room", len(removed))
-            self.rings.check_space(wanted, largest(plans))
 
     def open(self, spec: StreamSpec, capacity_bytes: int | None = None) -> StreamWriter:
         """Make a ring for a stream; a stream that is open already gets a new generation."""
@@ -147,6 +132,7 @@ class Publisher:
             self._keys.pop(stream, None)
         if writer is not None:
             writer.close()
+            self._on_closed()
 
     def open_rings(self) -> list[OpenRing]:
         """The rings of all open streams, whoever writes them."""
@@ -167,9 +153,6 @@ class Publisher:
         ]
 
     def close(self) -> None:
-        """Close every ring in good order and give its memory back; whoever reads may finish."""
+        """Close every ring in good order."""
         for stream in list(self._writers):
             self.forget(stream)
-        self.rings.remove_dead()
-        with contextlib.suppress(OSError):  # others keep something there
-            self.rings.path.rmdir()

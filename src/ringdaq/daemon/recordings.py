@@ -18,6 +18,7 @@ from ringdaq.clock import now_nanos
 from ringdaq.config import Rig
 from ringdaq.daemon.open_rings import ForeignRing, OpenRing, missed_rows
 from ringdaq.errors import PipelineBusyError, RecordingError
+from ringdaq.recorder.awaited import awaited_rings
 
 log = logging.getLogger(__name__)
 
@@ -273,6 +274,14 @@ class RecordingDesk:
         description["pipelines"] = self._provenance(description["streams"])
         self._rings[description["recording_id"]][ring.generation] = ring
         self._tell("recording.update", description)
+
+    def awaited_rings(self) -> set[Path]:
+        """The rings that recordings are read out of: open ones, and unfinished older ones."""
+        with self._lock:
+            open_now = list(self._open.values())
+            found = {Path(stream["path"]) for one in open_now for stream in one["streams"]}
+        known = {Path(one["directory"]) for one in open_now}
+        return found | awaited_rings(self.data_directory / "journals", known)
 
     def records(self, recording_id: str, ring: OpenRing) -> bool:
         """Whether a recording knows a stream's ring."""

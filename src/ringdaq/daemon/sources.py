@@ -6,17 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.errors import RingdaqError
-from ringdaq.streams import RingDirectory
 
 log = logging.getLogger(__name__)
 
-RETENTION_SECS = 300.0
-SWEEP_SECS = 30.0
 FIRST_BACKOFF_SECS = 0.5
 MAX_BACKOFF_SECS = 30.0
 
@@ -69,27 +65,6 @@ class Producer(SourceThread):
 
     def run(self) -> None:
         self._instrument.run(self._sinks, self.stopping)
-
-
-class Sweeper(SourceThread):
-    """Removes rings some time after their writers are gone, so that others can still read them."""
-
-    def __init__(self, rings: RingDirectory) -> None:
-        super().__init__("ring-sweeper")
-        self._rings = rings
-        self._dead_since: dict[Path, float] = {}
-
-    def run(self) -> None:
-        while not self.stopping.wait(SWEEP_SECS):
-            self.sweep(time.monotonic())
-
-    def sweep(self, now: float) -> None:
-        """Remove what has been dead for the retention time at `now` (monotonic seconds)."""
-        dead = {path for stream in self._rings.streams() for path in self._rings.dead(stream)}
-        self._dead_since = {path: self._dead_since.get(path, now) for path in dead}
-        for path, since in self._dead_since.items():
-            if now - since >= RETENTION_SECS:
-                self._rings.remove(path)
 
 
 class Poller(SourceThread):

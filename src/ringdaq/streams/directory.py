@@ -82,10 +82,15 @@ class RingDirectory:
         numbers = [int(match["number"]) for match in matches if match and match["stream"] == stream]
         return self.path / f"{stream}.{max(numbers, default=0) + 1:08d}.ring"
 
-    def check_space(self, wanted_bytes: int, largest: str = "") -> None:
-        """Refuse rings that will not fit, before the first one is made."""
+    def free_bytes(self) -> int:
+        """How much more rings may take here: of the file system, and of memory if it lies there."""
         found = os.statvfs(self.path)
         free = found.f_bavail * found.f_frsize
+        return min(free, _available_bytes()) if _in_memory(self.path) else free
+
+    def check_space(self, wanted_bytes: int, largest: str = "") -> None:
+        """Refuse rings that will not fit, before the first one is made."""
+        free = self.free_bytes()
         if wanted_bytes > free:
             raise RingSpaceError(
                 f"the rings need {wanted_bytes} bytes; {free} are free. "
@@ -109,6 +114,11 @@ class RingDirectory:
         """A stream's rings that no living process writes, old to new."""
         return [path for path in self.generations(stream) if not core.is_owned(path)]
 
+    def all_dead(self) -> list[Path]:
+        """Whatever no living process writes, unfinished rings too, old to new."""
+        dead = [path for stream in self.streams() for path in self.dead(stream)]
+        return sorted(dead + self._abandoned(None), key=_made)
+
     def remove(self, path: Path) -> None:
         """Remove one ring; whoever has it mapped keeps what it sees."""
         path.unlink(missing_ok=True)
@@ -121,6 +131,35 @@ class RingDirectory:
             self.path / name for name in names if stream is None or name.startswith(f".{stream}.")
         ]
         return [path for path in found if not core.is_owned(path)]
+
+
+def _made(path: Path) -> int:
+    """When a ring was made, in nanoseconds; mapped memory does not change it later."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # somebody else removed it just now
+        return 0
+
+
+def _in_memory(path: Path) -> bool:
+    """Whether a directory's files lie in memory (proc_pid_mountinfo(5))."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, system = line.partition(" - ")
+        if mount.split()[2] == number:
+            return system.split()[0] in ("tmpfs", "ramfs")
+    return False
+
+
+def _available_bytes() -> int:
+    """Memory that can be had without swapping (proc_meminfo(5))."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise StreamError(
+        "/proc/meminfo should say MemAvailable, as Linux 3.14 and later do; it does not"
+    )
 
 
 def state_directory() -> Path:

@@ -8,11 +8,11 @@ import pytest
 
 from ringdaq.cli.rig_rings import rings_of
 from ringdaq.config import load_rig, parse_rig
-from ringdaq.daemon.publish import Publisher
-from ringdaq.daemon.sizing import plan
+from ringdaq.daemon.old_rings import OldRings
+from ringdaq.daemon.sizing import check_limit, plan
 from ringdaq.errors import ConfigError, RingSpaceError
 from ringdaq.model import Channel, StreamSpec
-from ringdaq.streams import StreamWriter, file_bytes, record_bytes
+from ringdaq.streams import RingDirectory, StreamWriter, file_bytes, record_bytes
 
 EXAMPLE = Path(__file__).parents[3] / "examples/rigs/time_travel.toml"
 GIB = 1 << 30
@@ -114,11 +114,11 @@ def test_minutes_without_a_rate_are_refused():
         plan(CAMERA, rig("[stream.camera]\nminutes = 1"))
 
 
-def test_more_than_the_limit_is_refused_with_numbers(tmp_path):
+def test_more_than_the_limit_is_refused_with_numbers():
     limited = rig('[stream.scalar]\ncapacity_bytes = "3 MiB"', 'ring_limit_bytes = "2 MiB"')
     wanted = file_bytes(SCALAR, 3 << 20)
     with pytest.raises(RingSpaceError) as caught:
-        Publisher(limited, tmp_path).check_space([SCALAR])
+        check_limit([plan(SCALAR, limited)], limited)
     assert f"need {wanted} bytes (scalar {wanted})" in str(caught.value)
     assert f"allows {2 << 20}" in str(caught.value)
 
@@ -127,4 +127,4 @@ def test_more_than_there_is_is_refused_with_the_largest(tmp_path):
     sizes = "".join(f'[stream.{n}]\ncapacity_bytes = "1{n} GiB"\n' for n in range(10_000, 10_005))
     specs = [StreamSpec(str(n), "rows", SCALAR.channels) for n in range(10_000, 10_005)]
     with pytest.raises(RingSpaceError, match=r"largest: 10004 \d+, 10003 \d+, 10002 \d+, 2 more"):
-        Publisher(rig(sizes), tmp_path).check_space(specs)
+        OldRings(RingDirectory(tmp_path), set).make_room([plan(s, rig(sizes)) for s in specs])

@@ -1,6 +1,7 @@
 """Generations, their names, their place, and who may touch them."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from ringdaq.errors import (
     UnknownStreamError,
 )
 from ringdaq.model import Channel, StreamSpec
-from ringdaq.streams import RingDirectory, StreamReader, StreamWriter, attach
+from ringdaq.streams import RingDirectory, StreamReader, StreamWriter, attach, directory
 
 
 def spec(name):
@@ -91,6 +92,22 @@ def test_a_ring_that_does_not_fit_is_refused_with_numbers(tmp_path):
     with pytest.raises(RingSpaceError, match=r"need \d+ bytes; \d+ are free"):
         RingDirectory(tmp_path).check_space(2 * free + (1 << 40))
     RingDirectory(tmp_path).check_space(1)
+
+
+def test_rings_in_memory_must_fit_into_what_is_available(ring_directory, monkeypatch):
+    monkeypatch.setattr(directory, "_available_bytes", lambda: 5)
+    monkeypatch.setattr(directory, "_in_memory", lambda path: False)
+    assert RingDirectory(ring_directory).free_bytes() > 5
+    monkeypatch.setattr(directory, "_in_memory", lambda path: True)
+    assert RingDirectory(ring_directory).free_bytes() == 5
+
+
+def test_memory_is_told_from_a_disk():
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    systems = {line.split()[1]: line.split()[2] for line in mounts}
+    told = {place: directory._in_memory(Path(place)) for place in ("/proc", "/dev/shm")}
+    assert told == {place: systems.get(place) == "tmpfs" for place in told}
+    assert 0 < directory._available_bytes() < 1 << 50
 
 
 @pytest.mark.parametrize("capacity", [0, -1, 10, 1 << 64])
