@@ -376,11 +376,12 @@ class Located:
     def buffers(self) -> list[tuple[int, int, int, int, int, int, int]]:
         """Find the columns, as `Schema.parse` does, by a copy of the message's head."""
 
-    def imported(self, importer: Callable[[int, Any], Any], arrow_schema: object) -> Any:
-        """Call an importer with the address of the record as an Arrow array, and the schema.
+    def to_arrow(self) -> Any:
+        """The rows as pyarrow has them; numbers are not copied.
 
-        Numbers are not copied. The importer moves the array away before it returns, as the Arrow C
-        data interface has it.
+        `owner.layout` must have `arrow_importer`, which is called with the address of the record as
+        an Arrow array and `arrow_schema`, and moves the array away, as the Arrow C data interface
+        has it. What the core raises is raised as `in_words` has it.
         """
 
     def __enter__(self) -> Self: ...

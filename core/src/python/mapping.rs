@@ -3,10 +3,10 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::buffer::show_bytes;
 use crate::region::Region;
 
 /// The bytes of a ring's file; mapped for as long as anything refers to them.
@@ -20,23 +20,8 @@ impl PyMapping {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        if view.is_null() {
-            return Err(PyBufferError::new_err("no view to fill"));
-        }
         let region = &slf.get().0;
-        let (start, len) = (region.address().cast_mut(), region.len());
-        // SAFETY: `view` is the caller's to fill, and the mapping lives as long as `slf`, which the
-        // view keeps alive. It is marked read-only.
-        let done = unsafe {
-            ffi::PyBuffer_FillInfo(
-                view,
-                slf.as_ptr(),
-                start.cast(),
-                len as ffi::Py_ssize_t,
-                1,
-                flags,
-            )
-        };
-        if done == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+        // SAFETY: Python's view; the mapping lives as long as `slf`.
+        unsafe { show_bytes(slf.as_any(), (region.address(), region.len()), view, flags) }
     }
 }

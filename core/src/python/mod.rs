@@ -4,6 +4,7 @@
 #![allow(unsafe_code, missing_debug_implementations, reason = "Python has its own repr")]
 
 mod appender;
+mod buffer;
 mod columns;
 mod copied;
 mod errors;

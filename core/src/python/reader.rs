@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use super::LONG_COPY;
+use super::buffer::show_bytes;
 use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::CorruptError;
 use super::handed::hand_over;
@@ -37,6 +38,13 @@ pub struct PyRingReader {
     ring: Arc<RingReader>,
     /// What heads of records look like, if the schema is one of ours.
     format: Option<(Schema, Template)>,
+    arrow: PyOnceLock<Arrow>,
+}
+
+/// What takes an array of the Arrow C data interface by its address, and the schema to give it.
+struct Arrow {
+    importer: Py<PyAny>,
+    schema: Py<PyAny>,
 }
 
 /// A head of at most so many bytes is looked at without a copy on the heap.
@@ -137,6 +145,26 @@ impl PyLocated {
         }
         Ok((schema, batch))
     }
+
+    /// The record as an Arrow array; its numbers stay where they are.
+    fn exported(&self) -> PyResult<cdata::ArrowArray> {
+        let (reader, located) = (self.reader.get(), &self.located);
+        let (schema, batch) = self.batch()?;
+        let array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
+        // What was checked and then copied is the same only if the record was there all along.
+        reader.ring.verify(located)?;
+        Ok(array)
+    }
+
+    /// pyarrow, as the owner's layout knows it; asked for once.
+    fn arrow(&self, py: Python<'_>) -> PyResult<&Arrow> {
+        self.reader.get().arrow.get_or_try_init(py, || {
+            let layout = self.owner.bind(py).getattr(intern!(py, "layout"))?;
+            let importer = layout.getattr(intern!(py, "arrow_importer"))?.unbind();
+            let schema = layout.getattr(intern!(py, "arrow_schema"))?.unbind();
+            Ok(Arrow { importer, schema })
+        })
+    }
 }
 
 #[pymethods]
@@ -230,36 +258,27 @@ impl PyLocated {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        if view.is_null() {
-            return Err(PyBufferError::new_err("no view to fill"));
-        }
         let this = slf.get();
         let payload = this.reader.get().ring.payload(&this.located);
-        // SAFETY: `view` is the caller's to fill, and the mapping lives as long as `slf`, which the
-        // view keeps alive. It is marked read-only.
-        let done = unsafe {
-            let (start, len) = (payload.as_ptr().cast_mut().cast(), payload.len());
-            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, len as ffi::Py_ssize_t, 1, flags)
-        };
-        if done == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+        // SAFETY: Python's view; `slf` keeps the reader alive, and that the mapping.
+        unsafe { show_bytes(slf.as_any(), (payload.as_ptr(), payload.len()), view, flags) }
     }
 
     fn buffers(&self) -> PyResult<Vec<PlainBuffers>> {
         Ok(plain_buffers(&self.batch()?.1))
     }
 
-    fn imported<'py>(
-        &self,
-        importer: &Bound<'py, PyAny>,
-        arrow_schema: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (reader, located) = (self.reader.get(), &self.located);
-        let (schema, batch) = self.batch()?;
-        let mut array = cdata::export(schema, &batch, reader.ring.region(), located.payload_at);
-        // What was checked and then copied is the same only if the record was there all along.
-        reader.ring.verify(located)?;
+    /// The record as pyarrow has it. In the core, as a call in Python costs as much as the checks.
+    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let arrow = slf.get().arrow(py)?;
+        let mut array = slf.get().exported().or_else(|error| {
+            let told = slf.call_method1(intern!(py, "in_words"), (error.into_value(py),))?;
+            Err(PyErr::from_value(told))
+        })?;
         // The importer moves the array away; what it leaves is released here.
-        importer.call1(((&raw mut array).expose_provenance(), arrow_schema))
+        let address = (&raw mut array).expose_provenance();
+        arrow.importer.bind(py).call1((address, &arrow.schema))
     }
 }
 
@@ -273,6 +292,7 @@ impl PyRingReader {
         Ok(Self {
             ring: Arc::new(ring),
             format: format.map(|(template, schema)| (schema, template)),
+            arrow: PyOnceLock::new(),
         })
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import ringdaq_core as core
@@ -12,9 +11,6 @@ from ringdaq.errors import StreamError
 from ringdaq.streams.failures import CORE_ERRORS
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.record import Array, Buffers, Record
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class PlacedRecord(core.Located, Record):  # type: ignore[override]
@@ -47,7 +43,7 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         try:
             return self.buffers()
         except CORE_ERRORS as error:
-            raise self._in_words(error) from None
+            raise self.in_words(error) from None
 
     def columns(self) -> dict[str, Array]:
         """See `Record.columns`."""
@@ -55,19 +51,11 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         try:
             found = self.arrays(np.frombuffer, types)
         except CORE_ERRORS as error:
-            raise self._in_words(error) from None
+            raise self.in_words(error) from None
         return super().columns() if found is None else found
 
-    def to_arrow(self) -> pa.RecordBatch:
-        """The rows as pyarrow has them; numbers are not copied."""
-        layout: Layout = self.owner.layout
-        try:
-            batch: pa.RecordBatch = self.imported(layout.arrow_importer, layout.arrow_schema)
-        except CORE_ERRORS as error:
-            raise self._in_words(error) from None
-        return batch
-
-    def _in_words(self, error: Exception) -> StreamError:
+    def in_words(self, error: Exception) -> StreamError:
+        """What the core raised, as it is told to users."""
         if isinstance(error, core.CorruptError):
             return self._damage(error)
         found: StreamError = self.owner.error(error)
