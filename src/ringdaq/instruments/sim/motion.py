@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Constant acceleration for a while."""
 
     start: float
@@ -34,8 +33,7 @@ class Piece:
         return self.velocity + self.acceleration * t
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
+class Motion(NamedTuple):
     """A whole motion, from wherever it began to rest at `target`."""
 
     pieces: tuple[Piece, ...]

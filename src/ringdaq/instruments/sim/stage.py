@@ -52,6 +52,8 @@ class SimulatedStage:
         self._options = options
         self._timer = timer or MonotonicTimer()
         self._faults = faults_for(name, options.mode, options.faults, self._timer)
+        steps = 1 / options.resolution
+        self._steps_per_unit = steps if steps.is_integer() else None
         self._velocity = options.velocity
         self._acceleration = options.acceleration
         # Guards what follows, and wakes those who wait for rest when the motion changes.
@@ -81,19 +83,22 @@ class SimulatedStage:
                 instrument=self.name,
             )
         if self._options.mode == "instant":
-            self._motion = resting(target)
-        else:
-            self._motion = redirect(
-                self._timer.now(), self._motion, target,
-                velocity=self._velocity, acceleration=self._acceleration,
-            )  # fmt: skip
+            self._motion = resting(target)  # nobody waits for that
+            return
+        self._motion = redirect(
+            self._timer.now(), self._motion, target,
+            velocity=self._velocity, acceleration=self._acceleration,
+        )  # fmt: skip
         self._changed.notify_all()
 
     def position(self) -> float:
         self._faults.check("position")
         step = self._options.resolution
-        # The second rounding takes away what the multiplication adds in the last binary digits.
-        return round(round(self.true_position() / step) * step, 12)
+        steps = round(self.true_position() / step)
+        if self._steps_per_unit is not None:
+            return steps / self._steps_per_unit
+        # The rounding takes away what the multiplication adds in the last binary digits.
+        return round(steps * step, 12)
 
     def true_position(self) -> float:
         """Where it really is, for other simulated instruments: no encoder, no faults."""
