@@ -116,7 +116,7 @@ class RingDirectory:
 
     def all_dead(self) -> list[Path]:
         """Whatever no living process writes, unfinished rings too, old to new."""
-        dead = [path for stream in self.streams() for path in self.dead(stream)]
+        dead = [path for _, _, path in self._rings() if not core.is_owned(path)]
         return sorted(dead + self._abandoned(None), key=_made)
 
     def remove(self, path: Path) -> None:
