@@ -411,7 +411,12 @@ impl RingReader {
     /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
     /// there is something to find out. The file had its size then.
     pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
-        let due = is_due(&self.reader, sequence) || self.doze_or_sleep(sequence, timeout)?;
+        let due = is_due(&self.reader, sequence);
+        if !due && self.doze_or_sleep(sequence, timeout)? {
+            // Nobody need ask for the size, which takes its time just after a sleep: the writer has
+            // touched the record's bytes a moment ago.
+            return Ok(true);
+        }
         self.region().check_size()?;
         Ok(due || !self.region().is_owned())
     }
@@ -425,7 +430,8 @@ impl RingReader {
         }
         let due = wait_once(&self.reader, bell, sequence, timeout.min(LONGEST_SLEEP));
         let came = self.reader.next_sequence().saturating_sub(sequence);
-        self.hurried.store(is_hurry(came, clock_nanos() - begun), Ordering::Relaxed);
+        let hurried = came > 1 && is_hurry(came, clock_nanos() - begun);
+        self.hurried.store(hurried, Ordering::Relaxed);
         Ok(due)
     }
 
