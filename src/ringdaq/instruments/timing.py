@@ -27,8 +27,7 @@ class Timer(Protocol):
 class MonotonicTimer:
     """The machine's own clock."""
 
-    def now(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def wait_for(self, changed: threading.Condition, seconds: float) -> None:
         changed.wait(max(0.0, seconds))

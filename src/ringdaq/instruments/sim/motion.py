@@ -38,11 +38,8 @@ class Motion(NamedTuple):
 
     pieces: tuple[Piece, ...]
     target: float
-
-    @property
-    def end(self) -> float:
-        """When it comes to rest, in seconds; minus infinity for what never moved."""
-        return self.pieces[-1].end if self.pieces else -math.inf
+    end: float
+    """When it comes to rest, in seconds; minus infinity for what never moved."""
 
     def position_at(self, time: float) -> float:
         """Where it is."""
@@ -60,7 +57,11 @@ class Motion(NamedTuple):
 
 def resting(position: float) -> Motion:
     """No motion at all."""
-    return Motion((), position)
+    return Motion((), position, -math.inf)
+
+
+def _motion(pieces: tuple[Piece, ...], target: float) -> Motion:
+    return Motion(pieces, target, pieces[-1].end) if pieces else resting(target)
 
 
 def trapezoid(
@@ -94,7 +95,7 @@ def redirect(
     first = brake(now, motion.position_at(now), motion.velocity_at(now), acceleration=acceleration)
     begin = max(now, first.end)
     then = trapezoid(begin, first.target, target, velocity=velocity, acceleration=acceleration)
-    return Motion((*first.pieces, *then.pieces), target)
+    return _motion((*first.pieces, *then.pieces), target)
 
 
 def _chain(
@@ -112,4 +113,4 @@ def _chain(
         pieces.append(piece)
         time = piece.end
         position, velocity = piece.position_at(time), piece.velocity_at(time)
-    return Motion(tuple(pieces), target)
+    return _motion(tuple(pieces), target)

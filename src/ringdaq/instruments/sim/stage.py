@@ -54,6 +54,7 @@ class SimulatedStage:
         self._faults = faults_for(name, options.mode, options.faults, self._timer)
         steps = 1 / options.resolution
         self._steps_per_unit = steps if steps.is_integer() else None
+        self._settle_secs = 0.0 if options.mode == "instant" else options.settle_secs
         self._velocity = options.velocity
         self._acceleration = options.acceleration
         # Guards what follows, and wakes those who wait for rest when the motion changes.
@@ -113,7 +114,7 @@ class SimulatedStage:
 
     def _wait(self, until: float, limit: float) -> None:
         stops, target = self._stops, self._motion.target
-        while (left := self._rest_at() - self._timer.now()) > 0:
+        while (left := self._motion.end + self._settle_secs - self._timer.now()) > 0:
             waitable = until - self._timer.now()
             if waitable <= 0:
                 raise InstrumentTimeoutError(
@@ -128,10 +129,6 @@ class SimulatedStage:
                 f"{self._motion.target:g}",
                 instrument=self.name,
             )
-
-    def _rest_at(self) -> float:
-        settle = 0.0 if self._options.mode == "instant" else self._options.settle_secs
-        return self._motion.end + settle
 
     def stop(self) -> None:
         self._faults.interrupt()
