@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,17 @@ def awaited_rings(journals: Path, known: Collection[Path] = ()) -> set[Path]:
     Those of `known`, journals that somebody else looks after, are left out.
     """
     found: set[Path] = set()
-    for journal in _unfinished(journals):
+    for journal in journals.iterdir() if journals.is_dir() else ():
         if journal not in known:
             found |= _rings(journal)
     return found
 
 
-def _unfinished(journals: Path) -> Iterator[Path]:
-    if journals.is_dir():
-        yield from (one for one in journals.iterdir() if not (one / MARK).exists())
-
-
 def _rings(journal: Path) -> set[Path]:
+    """Those of one recording; none if it is finished, or cannot be read."""
     try:
+        if (journal / MARK).exists():
+            return set()
         description = newest_description(journal)
     except (OSError, RecordingError) as error:
         log.warning("nobody knows which rings a recording still needs: %s", error)
