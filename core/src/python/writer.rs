@@ -91,7 +91,11 @@ impl PyRingWriter {
         inner.pending = Some(Pending { rows: batch, deadline_nanos, committed_nanos, alarm });
         drop(inner);
         let named = std::thread::Builder::new().name("ring-flusher".into());
-        named.spawn(move || shared.flush_in_time(&own))?;
+        if let Err(error) = named.spawn(move || shared.flush_in_time(&own)) {
+            // Without that thread, the last rows before a pause would never be seen.
+            self.shared.lock(py).pending = None;
+            return Err(error.into());
+        }
         Ok(())
     }
 

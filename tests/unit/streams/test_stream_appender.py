@@ -1,6 +1,8 @@
 """Rows that are appended one by one: nothing is lost, nothing waits for long, times ascend."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -203,3 +205,36 @@ def test_threads_may_share_it(make_writer, scalar_spec):
     for n in range(4):
         own = [x for x in found if n * 2000 <= x < (n + 1) * 2000]
         assert own == sorted(own)
+
+
+WITHOUT_A_THREAD = """
+import resource, sys
+from pathlib import Path
+from ringdaq.errors import StreamError
+from ringdaq.model import Channel, StreamSpec
+from ringdaq.streams import StreamReader, StreamWriter
+
+spec = StreamSpec("x", "rows", (Channel("x", "int64"),))
+writer = StreamWriter.create(Path(sys.argv[1]), spec, capacity_bytes=1 << 16)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+# Room for a little work, and not for the stack of a thread.
+resource.setrlimit(resource.RLIMIT_AS, (used + (2 << 20), resource.RLIM_INFINITY))
+try:
+    writer.appender()
+except StreamError as error:
+    print("refused", error)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with writer.appender() as appender:
+    appender.append(1)
+    appender.append(2)
+print(StreamReader.open(writer.path).statistics().rows)
+"""
+
+
+def test_an_appender_whose_rows_nobody_would_commit_in_time_is_refused(ring_directory):
+    """Where no thread can be started; later, when one can, there may be an appender."""
+    command = [sys.executable, "-c", WITHOUT_A_THREAD, str(ring_directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    refused, rows = done.stdout.splitlines()
+    assert refused.startswith("refused")
+    assert rows == "2"
