@@ -430,8 +430,7 @@ impl RingReader {
         }
         let due = wait_once(&self.reader, bell, sequence, timeout.min(LONGEST_SLEEP));
         let came = self.reader.next_sequence().saturating_sub(sequence);
-        let hurried = came > 1 && is_hurry(came, clock_nanos() - begun);
-        self.hurried.store(hurried, Ordering::Relaxed);
+        self.hurried.store(is_hurry(came, clock_nanos() - begun), Ordering::Relaxed);
         Ok(due)
     }
 

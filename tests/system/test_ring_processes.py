@@ -127,7 +127,9 @@ def test_a_killed_writer_leaves_everything_it_committed(start, kind):
         for sequence in range(statistics.oldest_sequence, statistics.records):
             check(reader.read(sequence))
         reader.close()
-        RingDirectory(writer.path.parent).remove_dead()
+        rings = RingDirectory(writer.path.parent)
+        for path in rings.all_dead():
+            rings.remove(path)
         assert not writer.path.exists()
 
 

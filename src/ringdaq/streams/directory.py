@@ -99,17 +99,6 @@ class RingDirectory:
                 f"{self.path}"
             )
 
-    def remove_dead(self, stream: str | None = None, *, keep: int = 0) -> list[Path]:
-        """Remove rings that no living process writes; `keep` of each stream's newest stay."""
-        removed = []
-        for name in [stream] if stream is not None else self.streams():
-            dead = self.dead(name)
-            removed += dead[: max(len(dead) - keep, 0)]
-        removed += self._abandoned(stream)
-        for path in removed:
-            self.remove(path)
-        return removed
-
     def dead(self, stream: str) -> list[Path]:
         """A stream's rings that no living process writes, old to new."""
         return [path for path in self.generations(stream) if not core.is_owned(path)]
@@ -117,19 +106,16 @@ class RingDirectory:
     def all_dead(self) -> list[Path]:
         """Whatever no living process writes, unfinished rings too, old to new."""
         dead = [path for _, _, path in self._rings() if not core.is_owned(path)]
-        return sorted(dead + self._abandoned(None), key=_made)
+        return sorted(dead + self._abandoned(), key=_made)
 
     def remove(self, path: Path) -> None:
         """Remove one ring; whoever has it mapped keeps what it sees."""
         path.unlink(missing_ok=True)
         path.with_suffix(".wake").unlink(missing_ok=True)
 
-    def _abandoned(self, stream: str | None) -> list[Path]:
+    def _abandoned(self) -> list[Path]:
         """Rings whose writer died before they were finished."""
-        names = [name for name in self._names() if _TEMPORARY.fullmatch(name)]
-        found = [
-            self.path / name for name in names if stream is None or name.startswith(f".{stream}.")
-        ]
+        found = [self.path / name for name in self._names() if _TEMPORARY.fullmatch(name)]
         return [path for path in found if not core.is_owned(path)]
 
 

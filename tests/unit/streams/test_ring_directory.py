@@ -24,6 +24,11 @@ def create(directory, name, capacity_bytes=4096):
     return StreamWriter.create(directory, spec(name), capacity_bytes=capacity_bytes)
 
 
+def remove_all_dead(rings):
+    for path in rings.all_dead():
+        rings.remove(path)
+
+
 def test_generations_count_up(tmp_path):
     rings = RingDirectory(tmp_path / "deep" / "rings")
     assert rings.streams() == []
@@ -54,10 +59,11 @@ def test_only_dead_rings_are_removed(tmp_path):
     dead = [create(tmp_path, "b") for _ in range(3)]
     for writer in dead:
         writer.close()
-    assert rings.remove_dead("a") == []
-    assert rings.remove_dead(keep=2) == [dead[0].path]
+    assert rings.dead("a") == []
+    assert rings.all_dead() == rings.dead("b") == [ring.path for ring in dead]
+    rings.remove(dead[0].path)
     assert rings.generations("b") == [dead[1].path, dead[2].path]
-    assert rings.remove_dead() == [dead[1].path, dead[2].path]
+    remove_all_dead(rings)
     assert sorted(os.listdir(tmp_path)) == ["a.00000001.ring", "a.00000001.wake"]
     assert alive.append(0, 0) == 0
 
@@ -69,7 +75,8 @@ def test_damaged_and_unfinished_rings_are_removed(tmp_path):
     unfinished = tmp_path / ".a.00000002.ring.123"
     unfinished.write_bytes(b"half")
     assert RingDirectory(tmp_path).next_path("a").name == "a.00000003.ring"
-    assert RingDirectory(tmp_path).remove_dead() == [path, unfinished]
+    assert set(RingDirectory(tmp_path).all_dead()) == {path, unfinished}
+    remove_all_dead(RingDirectory(tmp_path))
     assert os.listdir(tmp_path) == []
 
 
@@ -78,7 +85,7 @@ def test_a_removed_ring_stays_readable_for_who_has_it(tmp_path):
     writer.append(1, 42)
     reader = StreamReader.open(writer.path)
     writer.close()
-    RingDirectory(tmp_path).remove_dead()
+    remove_all_dead(RingDirectory(tmp_path))
     assert reader.read(0).columns()["x"][0] == 42
     with pytest.raises(EndOfStreamError):
         reader.read(1)
