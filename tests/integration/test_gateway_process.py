@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import grpc
@@ -65,6 +66,21 @@ def test_a_call_under_way_when_the_daemon_goes(gateway: GatewayProcess) -> None:
     ):
         client.status("r1")
     gateway.daemon.listen()
+
+
+def test_a_gateway_that_is_slow_to_greet_is_waited_for(gateway: GatewayProcess) -> None:
+    def ask() -> str:
+        with ringdaq.connect(gateway.address, TOKEN) as client:
+            return client.info().rig
+
+    with ThreadPoolExecutor(1) as pool:
+        gateway.process.send_signal(signal.SIGSTOP)
+        try:
+            asked = pool.submit(ask)
+            assert not wait([asked], 0.5).done, asked.exception()
+        finally:
+            gateway.process.send_signal(signal.SIGCONT)
+        assert asked.result(DEADLINE_SECS) == "demo"
 
 
 def test_a_client_finds_a_gateway_again(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     # A gateway that comes back is found again at once, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Whatever gRPC calls it, this is how long a gateway on a busy machine may take to greet.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
     # A proxy of the environment is not for a daemon on this machine.
     ("grpc.enable_http_proxy", 0),
 )
