@@ -6,6 +6,9 @@ after a failed sync, the segment is left for good, because the kernel may have d
 that it now calls clean.
 The next batch then begins a new segment, whose header declares what follows the durable part void.
 The caller keeps the originals (they are in the ring) and tries again.
+
+A file whose length stays is synced in half the time, as only the bytes themselves go to the medium.
+So short batches are written over zeros, which were written ahead for many of them at once.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ from ringdaq.recorder.native import crc32
 SEGMENT_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
 PIECE_BYTES = 4 << 20
+AHEAD_BYTES = 256 << 10
+"""The zeros that short batches write ahead of themselves, 16 of them or more at once."""
 SUFFIX = ".journal"
 
 
@@ -109,6 +114,7 @@ class JournalWriter:
         self._fd = -1
         self._path = directory
         self._length = 0
+        self._zeros_end = 0
         self._crc = 0
         self._first_entry = 0
         self._identity = self._disk.identity(directory)
@@ -152,12 +158,23 @@ class JournalWriter:
 
     def _append(self, parts: Sequence[Part], length: int) -> None:
         if length <= SHORT_BYTES:
+            self._write_zeros_ahead(length)
             named, free = self._disk.append(self._fd, b"".join(parts), RESERVE_BYTES)
             self._check(named, free, length)
             return
         self._check(self._disk.links(self._fd) > 0, self._disk.free_bytes(self._fd), length)
         self._write(parts, length)
         self._disk.sync(self._fd)
+
+    def _write_zeros_ahead(self, length: int) -> None:
+        """Where many such batches will follow, and the disk has room for zeros that may stay."""
+        end = min(self._length + AHEAD_BYTES, self._segment_bytes)
+        place = self._length + length
+        if place <= self._zeros_end or 16 * length > end - self._length:
+            return
+        if self._disk.free_bytes(self._fd) >= AHEAD_BYTES + RESERVE_BYTES:
+            self._disk.write_at(self._fd, bytes(end - place), place)
+            self._zeros_end = end
 
     def _write(self, parts: Sequence[Part], length: int) -> None:
         """Write all; the disk has the first pieces in hand while the next are still copied."""
@@ -192,7 +209,8 @@ class JournalWriter:
         number = int(paths[-1].stem.rpartition("-")[2]) + 1 if paths else 1
         self._path = segment_path(self.directory, number)
         self._fd = self._disk.create(self._path)
-        self._length, self._crc, self._first_entry = 0, 0, self.next_entry
+        self._length, self._zeros_end = 0, 0
+        self._crc, self._first_entry = 0, self.next_entry
         return encode_segment_header(
             SegmentHeader(self._recording_id, number, self.next_entry, now_nanos())
         )
@@ -214,5 +232,9 @@ class JournalWriter:
 
     def close(self) -> None:
         """Let go of the files; what was committed stays."""
-        if self._fd >= 0:
-            self._leave()
+        if self._fd < 0:
+            return
+        if self._zeros_end > self._length:
+            with contextlib.suppress(OSError):  # zeros that stay harm no reader
+                self._disk.truncate(self._fd, self._length)
+        self._leave()

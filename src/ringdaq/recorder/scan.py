@@ -71,10 +71,16 @@ class SegmentReader:
             try:
                 entry = decode_entry(self._data, offset, self._seed)
             except CorruptJournalError as error:
+                if self._ends_at(offset):
+                    return
                 offset = self._step_over(offset, str(error))
                 continue
             offset = entry.end
             yield entry
+
+    def _ends_at(self, offset: int) -> bool:
+        """Whether only zeros follow, which the writer wrote ahead."""
+        return self._raw.count(0, offset) == len(self._raw) - offset
 
     def _step_over(self, start: int, reason: str) -> int:
         """Note the damage that begins at `start`; returns where reading goes on."""

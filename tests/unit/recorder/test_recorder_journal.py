@@ -23,7 +23,14 @@ from ringdaq.recorder.entries import (
     RecordsEntry,
     StreamOpened,
 )
-from ringdaq.recorder.journal import DirectoryLock, JournalWriter, NotDurableError, segment_paths
+from ringdaq.recorder.journal import (
+    AHEAD_BYTES,
+    RESERVE_BYTES,
+    DirectoryLock,
+    JournalWriter,
+    NotDurableError,
+    segment_paths,
+)
 from ringdaq.recorder.native import crc32
 from ringdaq.recorder.resume import resume
 from ringdaq.recorder.scan import JournalReader
@@ -66,6 +73,7 @@ class BrokenDisk(Disk):
 
     def __init__(self):
         self.fail = {}
+        self.free = None
 
     def _maybe_fail(self, what):
         error = self.fail.get(what)
@@ -87,7 +95,8 @@ class BrokenDisk(Disk):
         return super().create(path)
 
     def free_bytes(self, path):
-        return 0 if self.fail.get("space") else super().free_bytes(path)
+        free = 0 if self.fail.get("space") else self.free
+        return super().free_bytes(path) if free is None else free
 
 
 def records(directory):
@@ -166,6 +175,73 @@ def test_nothing_of_a_long_batch_counts_when_its_second_half_fails(tmp_path):
         books.commit(*(record(n, size=3 << 20) for n in range(1, 5)))
     assert sequences(tmp_path) == [0]
     books.commit(record(1))
+    assert sequences(tmp_path) == [0, 1]
+
+
+def test_short_batches_leave_the_length_of_the_file_as_it_is(tmp_path):
+    books = Books(tmp_path)
+    books.commit(record(0))
+    (path,) = segment_paths(tmp_path)
+    length = path.stat().st_size
+    for n in range(1, 200):
+        books.commit(record(n))
+        assert path.stat().st_size == length
+    assert sequences(tmp_path) == list(range(200))
+    books.commit(record(200, size=300 << 10))
+    for n in range(201, 2500):
+        books.commit(record(n))
+    assert sequences(tmp_path) == list(range(2500))
+
+
+def test_zeros_that_a_dead_writer_left_are_the_end_and_no_damage(tmp_path):
+    for start in range(0, 9, 3):
+        books = Books(tmp_path)
+        assert books.ledger.accounts[0].next_sequence == start
+        books.commit(*map(record, range(start, start + 3)))
+    reader = JournalReader(tmp_path)
+    assert len([e for e in reader.entries() if isinstance(e.body, RecordsEntry)]) == 9
+    assert reader.damage == []
+    assert all(path.read_bytes().endswith(bytes(100_000)) for path in segment_paths(tmp_path))
+
+
+def test_what_is_torn_in_front_of_zeros_is_damage(tmp_path):
+    books = Books(tmp_path)
+    books.commit(record(0))
+    (path,) = segment_paths(tmp_path)
+    (*_, last) = JournalReader(tmp_path).entries()
+    books.commit(record(1))
+    with path.open("r+b") as file:
+        file.seek(last.end + 40)
+        file.write(bytes(40))
+    reader = JournalReader(tmp_path)
+    assert len([e for e in reader.entries() if isinstance(e.body, RecordsEntry)]) == 1
+    assert [(d.start, d.end, d.at_end) for d in reader.damage] == [
+        (last.end, path.stat().st_size, True)
+    ]
+    again = Books(tmp_path)
+    assert path.stat().st_size == last.end
+    again.commit(record(1))
+    assert sequences(tmp_path) == [0, 1]
+
+
+def test_a_journal_that_is_closed_has_no_zeros_left(tmp_path):
+    books = Books(tmp_path)
+    books.commit(record(0))
+    (*_, last) = JournalReader(tmp_path).entries()
+    books.writer.close()
+    assert segment_paths(tmp_path)[0].stat().st_size == last.end
+
+
+def test_no_zeros_are_written_where_little_space_is_left(tmp_path):
+    disk = BrokenDisk()
+    disk.free = RESERVE_BYTES + 100_000
+    books = Books(tmp_path, disk=disk)
+    books.commit(record(0))
+    (*_, last) = JournalReader(tmp_path).entries()
+    assert segment_paths(tmp_path)[0].stat().st_size == last.end
+    disk.free = None
+    books.commit(record(1))
+    assert segment_paths(tmp_path)[0].stat().st_size > last.end + AHEAD_BYTES // 2
     assert sequences(tmp_path) == [0, 1]
 
 
