@@ -15,6 +15,8 @@ FIRST_PAUSE_SECS = 1.0
 MAX_PAUSE_SECS = 60.0
 REST_SECS = 0.5
 """A run that has just begun needs the processors more than the next one's process does."""
+ENDED_SECS = 0.1
+"""Likewise for a run that has just ended: its instruments are brought to rest, its file closed."""
 _CLOSE_SECS = 10.0
 _SPAWN_SECS = 1.0
 
@@ -94,8 +96,8 @@ class Spares:
             return False
         try:
             taken = self._was_taken(spare, process)
-            if taken:
-                self._wait(REST_SECS, process)
+            if taken and self._wait(REST_SECS, process):
+                self._wait(ENDED_SECS)
             return taken
         finally:
             os.close(process)
@@ -125,8 +127,11 @@ class Spares:
         log.warning("the process that was kept ready for scripts has died: %s", spare.discard())
         return False
 
-    def _wait(self, secs: float | None, process: int | None = None) -> None:
-        """Until somebody rings, a process ends (by its pidfd), or so many seconds have passed."""
+    def _wait(self, secs: float | None, process: int | None = None) -> bool:
+        """Until somebody rings, a process ends (by its pidfd), or so many seconds have passed.
+
+        Returns whether the process has ended.
+        """
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         if process is not None:
@@ -134,6 +139,7 @@ class Spares:
         ready = poll.poll(None if secs is None else secs * 1000)
         if any(fd == self._wake for fd, _ in ready):
             os.eventfd_read(self._wake)
+        return any(fd == process for fd, _ in ready)
 
 
 def _spawn() -> tuple[Spawned, int]:

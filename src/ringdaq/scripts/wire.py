@@ -126,9 +126,10 @@ class Wire:
     def _look_again(self, _fd: int, patience_nanos: int) -> memoryview | None:
         """What comes within a little while, without going to sleep."""
         # To ask whether something is there costs less than to fail to receive it.
-        there, now = self._poll.poll, time.monotonic_ns
+        there, now, give_way = self._poll.poll, time.monotonic_ns, os.sched_yield
         until = now() + patience_nanos
         while not there(0):
+            give_way()  # to whoever waits for this processor
             if now() >= until:
                 return None
         return self._room[: self._sock.recv_into(self._room)]
