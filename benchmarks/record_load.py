@@ -154,7 +154,7 @@ def _late(path: Path, kept: list[tuple[int, int]]) -> Iterator[float]:
     with StreamReader.open(path) as reader:
         for next_sequence, nanos in kept:
             while seen < next_sequence:
-                frames, _ = reader.copy_many(seen, next_sequence, 1 << 24)
+                frames = reader.copy_many(seen, next_sequence, 1 << 24).frames
                 yield from ((nanos - frames[:, 2]) / 1e9).tolist()
                 seen += len(frames)
 

@@ -428,13 +428,13 @@ class RingReader:
         these views own what they show.
         """
 
-    def copy_many(self, sequence: int, end: int, max_bytes: int) -> tuple[bytes, bytes]:
+    def copy_many(self, sequence: int, end: int, max_bytes: int) -> tuple[bytes, int, int, bytes]:
         """Copy records that follow each other, verified, as they are.
 
         Ends before `end` once `max_bytes` are reached, or before a record that is gone or damaged
-        unless it is the first. Returns five native int64 for each record (rows, first time, last
-        time, length of its payload, rows before it), and the payloads one behind the other; what
-        follows them, if anything, means nothing.
+        unless it is the first. Returns four native int64 for each record (rows, first time, last
+        time, length of its payload), the rows before the first record, the rows of all, and the
+        payloads one behind the other.
         """
 
     def frame(self, sequence: int) -> tuple[int, int, int, int]:
@@ -457,6 +457,9 @@ class RingReader:
 
     def next(self, sequence: int, timeout_secs: float, into: Copied) -> bool:
         """`wait` and `read` in one, into a record that was made before; False after the timeout."""
+
+    def checked_next_sequence(self) -> int:
+        """The number of the record that comes next, from counters that are consistent."""
 
     def statistics(
         self,

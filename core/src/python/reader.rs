@@ -81,15 +81,24 @@ fn frame_bytes(frame: &Frame) -> [u8; 32] {
     bytes
 }
 
-/// A located record's rows, times, length of the payload and rows before it, in 40 bytes.
-fn located_bytes(located: &Located) -> [u8; 40] {
-    let mut bytes = [0; 40];
-    let frame = frame_bytes(&located.frame);
-    bytes[..24].copy_from_slice(&frame[..24]);
-    bytes[24..32].copy_from_slice(&located.frame.payload_len.to_ne_bytes());
-    bytes[32..].copy_from_slice(&frame[24..]);
+/// A located record's rows, times and length of the payload, in 32 bytes.
+fn located_bytes(located: &Located) -> [u8; 32] {
+    let mut bytes = frame_bytes(&located.frame);
+    bytes[24..].copy_from_slice(&located.frame.payload_len.to_ne_bytes());
     bytes
 }
+
+fn payload_bytes(located: &[Located]) -> usize {
+    located.iter().map(|located| located.frame.payload_len as usize).sum()
+}
+
+/// Runs with the interpreter held where that takes no longer than to give it away.
+fn detached_if<T: Send>(long: bool, py: Python<'_>, work: impl Send + FnOnce() -> T) -> T {
+    if long { py.detach(work) } else { work() }
+}
+
+/// Frames as bytes, rows before the first, rows of all, payloads.
+type Copies<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>);
 
 /// The bytes of a new object that nobody has seen yet; they are to be written before they are read.
 fn new_bytes<'py>(py: Python<'py>, len: usize) -> PyResult<(Bound<'py, PyBytes>, &'py mut [u8])> {
@@ -371,13 +380,21 @@ impl PyRingReader {
         sequence: u64,
         end: u64,
         max_bytes: u64,
-    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let found = py.detach(|| locate_many(&self.ring, (sequence, end), max_bytes))?;
-        let len = found.iter().map(|located| located.frame.payload_len as usize).sum();
+    ) -> PyResult<Copies<'py>> {
+        let many = max_bytes > LONG_COPY as u64;
+        let found = detached_if(many, py, || locate_many(&self.ring, (sequence, end), max_bytes))?;
+        let len = payload_bytes(&found);
         let (payloads, bytes) = new_bytes(py, len)?;
-        let whole = py.detach(|| copy_many(&self.ring, &found, bytes))?;
-        let frames: Vec<u8> = found[..whole].iter().flat_map(located_bytes).collect();
-        Ok((PyBytes::new(py, &frames), payloads))
+        let count = detached_if(len > LONG_COPY, py, || copy_many(&self.ring, &found, bytes))?;
+        let whole = &found[..count];
+        let payloads = match count == found.len() {
+            true => payloads,
+            false => PyBytes::new(py, &payloads.as_bytes()[..payload_bytes(whole)]),
+        };
+        let frames: Vec<u8> = whole.iter().flat_map(located_bytes).collect();
+        let first_row = whole.first().map_or(0, |located| located.frame.first_row);
+        let rows = whole.iter().map(|located| located.frame.rows).sum();
+        Ok((PyBytes::new(py, &frames), first_row, rows, payloads))
     }
 
     fn frame(&self, sequence: u64) -> PyResult<PlainFrame> {
@@ -436,6 +453,10 @@ impl PyRingReader {
         self.ring.verify(&located)?;
         into.get().fill(&located.frame, payload)?;
         Ok(true)
+    }
+
+    fn checked_next_sequence(&self) -> PyResult<u64> {
+        Ok(self.ring.statistics()?.next_sequence)
     }
 
     fn statistics(&self) -> PyResult<PlainStatistics> {

@@ -33,7 +33,7 @@ class FileBehind:
 
     def __init__(self, keeper: FileKeeper) -> None:
         self._keeper = keeper
-        self._waiting: deque[tuple[int, Sequence[Body]]] = deque()
+        self._waiting: deque[tuple[int, Sequence[Body], int]] = deque()
         self._waiting_bytes = 0
         self._next_entry = 0
         self._told = threading.Condition()
@@ -71,11 +71,13 @@ class FileBehind:
 
     def feed(self, number: int, bodies: Sequence[Body]) -> None:
         """Hand over entries that were just made durable, the first of which has this number."""
+        records = [body for body in bodies if isinstance(body, RecordsEntry)]
+        size = _size(records)
         with self._told:
-            if self._waiting_bytes + _size(bodies) <= WAITING_BYTES:
-                self._waiting.append((number, bodies))
-                self._waiting_bytes += _size(bodies)
-            self._urgent |= not all(isinstance(body, RecordsEntry) for body in bodies)
+            if self._waiting_bytes + size <= WAITING_BYTES:
+                self._waiting.append((number, bodies, size))
+                self._waiting_bytes += size
+            self._urgent |= len(records) < len(bodies)
 
     def step(self, next_entry: int) -> bool:
         """Tell how far the journal is; never leaves the caller anything to do at once."""
@@ -128,11 +130,11 @@ class FileBehind:
                 if self._leaving or not self._waiting:
                     next_entry = self._next_entry
                     break
-                number, bodies = self._waiting.popleft()
-                self._waiting_bytes -= _size(bodies)
+                number, bodies, size = self._waiting.popleft()
+                self._waiting_bytes -= size
             self._keeper.feed(number, bodies)
         return self._keeper.step(next_entry)
 
 
-def _size(bodies: Sequence[Body]) -> int:
-    return sum(len(body.payloads) for body in bodies if isinstance(body, RecordsEntry))
+def _size(records: Sequence[RecordsEntry]) -> int:
+    return sum([len(entry.payloads) for entry in records])

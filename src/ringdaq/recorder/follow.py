@@ -161,23 +161,20 @@ class RingFollower:
                 drained.full = True
                 return
             try:
-                frames, payloads = reader.copy_many(sequence, stop, PIECE_BYTES)
+                frames, before, rows, payloads = reader.copy_many(sequence, stop, PIECE_BYTES)
             except OverrunError as error:
                 sequence, reason = error.resume_at, LAPPED
                 continue
             except CorruptRecordError:
                 sequence, reason = sequence + 1, CORRUPT
                 continue
-            first_row = int(frames[0, 4]) - self.source.start_rows
+            first_row = before - self.source.start_rows
             if sequence > account.next_sequence:
                 self._lose(drained, sequence, first_row, reason)
-            records, rows = len(frames), sum(frames[:, 0].tolist())
-            drained.bodies.append(
-                RecordsEntry(self.index, sequence, first_row, frames[:, :4], payloads)
-            )
-            account.add_records(records, rows)
+            drained.bodies.append(RecordsEntry(self.index, sequence, first_row, frames, payloads))
+            account.add_records(len(frames), rows)
             taken += len(payloads)
-            sequence += records
+            sequence += len(frames)
         if sequence > account.next_sequence:
             self._lose_to_end(drained, sequence, reason)
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import numpy as np
 import ringdaq_core as core
@@ -40,6 +40,19 @@ if TYPE_CHECKING:
 Start = int | Literal["newest", "oldest"]
 _TRIES = 1000
 _FOREVER_SECS = 1e9
+
+
+class CopiedRecords(NamedTuple):
+    """Records that follow each other, as they lie in the ring."""
+
+    frames: NDArray[np.int64]
+    """[records, 4]: rows, first time, last time, bytes of the payload."""
+    first_row: int
+    """Rows of the stream before the first record."""
+    rows: int
+    """Rows of all of them."""
+    payloads: bytes
+    """The Arrow IPC record batch messages, one behind the other."""
 
 
 class _Places(Sequence[Record]):
@@ -125,7 +138,7 @@ class StreamReader:
     def checked_next_sequence(self) -> int:
         """The same, from counters that are consistent; raises `CorruptRecordError`."""
         try:
-            return self._open().statistics()[0]
+            return self._open().checked_next_sequence()
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -182,21 +195,18 @@ class StreamReader:
             for values, missing in found
         ]
 
-    def copy_many(
-        self, sequence: int, end: int, max_bytes: int
-    ) -> tuple[NDArray[np.int64], memoryview]:
-        """Copy records from one on as they are, verified: their frames, and their payloads.
+    def copy_many(self, sequence: int, end: int, max_bytes: int) -> CopiedRecords:
+        """Copy records from one on as they are, verified.
 
         Ends before `end` after `max_bytes`, or before a record that is gone or damaged unless it is
-        the first. A frame, [records, 5], is rows, first time, last time, bytes of the payload, and
-        the rows before it.
+        the first.
         """
         try:
-            found, payloads = self._open().copy_many(sequence, end, max_bytes)
+            found, first_row, rows, payloads = self._open().copy_many(sequence, end, max_bytes)
         except CORE_ERRORS as error:
             raise self.error(error) from None
-        frames = np.frombuffer(found, np.int64).reshape(-1, 5)
-        return frames, memoryview(payloads)[: sum(frames[:, 3].tolist())]
+        frames = np.frombuffer(found, np.int64).reshape(-1, 4)
+        return CopiedRecords(frames, first_row, rows, payloads)
 
     def latest(self) -> Record | None:
         """Copy the newest record; `None` if there is none."""

@@ -51,6 +51,29 @@ def test_a_closed_stream_ends(make_writer, scalar_spec):
     assert not reader.statistics().writer_alive
 
 
+@pytest.mark.parametrize("limit", [1, 500, 100_000])
+def test_records_copied_together_are_those_copied_one_by_one(make_writer, scalar_spec, limit):
+    writer = make_writer(scalar_spec)
+    for i in range(9):
+        writer.write_rows(list(range(10 * i, 10 * i + i + 1)), {"x": [i] * (i + 1)})
+    reader = StreamReader.open(writer.path)
+    sequence = 2
+    while sequence < 9:
+        copied = reader.copy_many(sequence, 9, limit)
+        assert copied.first_row == reader.read(sequence).first_row
+        assert copied.rows == copied.frames[:, 0].sum()
+        assert copied.frames[:, 3].sum() == len(copied.payloads)
+        end = 0
+        for rows, first, last, size in copied.frames.tolist():
+            alone = reader.read(sequence)
+            assert (rows, first, last) == (alone.rows, alone.first_nanos, alone.last_nanos)
+            assert copied.payloads[end : end + size] == bytes(alone.payload)
+            end, sequence = end + size, sequence + 1
+        assert len(copied.frames) == 1 or limit > 1
+    with pytest.raises(NotYetWrittenError):
+        reader.copy_many(9, 10, limit)
+
+
 def test_an_overrun_is_counted_exactly(make_writer, scalar_spec):
     writer = make_writer(scalar_spec, SMALL)
     reader = StreamReader.open(writer.path)
