@@ -12,7 +12,7 @@ import pytest
 from ringdaq.clock import now_nanos
 from ringdaq.streams import attach
 
-KILLS, LANES = 200, 4
+KILLS, LANES = 200, 2
 NOTICED_SECS = 1.0
 LONGEST_SECS = 0.12
 # Two hundred files are finished side by side, the first of them with all the others.
