@@ -270,7 +270,9 @@ def test_a_sink_that_fails_ends_alone(start, tmp_path):
     stats = pipelines.control.call("pipeline.stats", {"name": "clean"})
     sink = stats["sinks"]["beside"]
     assert (sink["state"], sink["packets"], sink["errors"]) == ("failed", 4, 1)
-    assert sink["dropped"] == stats["lost"] > 1
+    assert sink["dropped"] > 1
+    # On a busy machine its queue may have been full before it failed.
+    assert sink["dropped"] + stats["queues"]["beside"]["dropped_newest"] == stats["lost"]
     assert (stats["state"], stats["restarts"]) == ("running", 0)
 
 
