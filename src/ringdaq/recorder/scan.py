@@ -9,6 +9,7 @@ from pathlib import Path
 from ringdaq.errors import CorruptJournalError, RecordingError
 from ringdaq.recorder.entries import (
     ALIGNMENT,
+    ENTRY_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
     SYNC_BYTES,
     Entry,
@@ -80,7 +81,8 @@ class SegmentReader:
 
     def _ends_at(self, offset: int) -> bool:
         """Whether only zeros follow, which the writer wrote ahead."""
-        return self._raw.count(0, offset) == len(self._raw) - offset
+        begins = self._raw[offset : offset + ENTRY_HEADER_BYTES]
+        return not any(begins) and self._raw.count(0, offset) == len(self._raw) - offset
 
     def _step_over(self, start: int, reason: str) -> int:
         """Note the damage that begins at `start`; returns where reading goes on."""
