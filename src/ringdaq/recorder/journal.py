@@ -7,7 +7,7 @@ that it now calls clean.
 The next batch then begins a new segment, whose header declares what follows the durable part void.
 The caller keeps the originals (they are in the ring) and tries again.
 
-A file whose length stays is synced in half the time, as only the bytes themselves go to the medium.
+A file whose length stays is synced sooner, as only the bytes themselves go to the medium.
 So short batches are written over zeros, which were written ahead for many of them at once.
 """
 
