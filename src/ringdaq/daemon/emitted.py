@@ -14,7 +14,6 @@ CAPACITY_BYTES = 2 << 20
 MAX_COLUMNS = 200
 # Every whole number up to here is exact as float64, the one type of emitted numbers.
 MAX_EXACT_INT = 1 << 53
-_ONLY_FLOATS = {float}
 
 
 def dtype_of(name: str, value: Any) -> str:
@@ -33,6 +32,13 @@ def dtype_of(name: str, value: Any) -> str:
     raise BadRequestError(
         f"emit: {name} must be a number, a truth value or a text; found {type(value).__name__}"
     )
+
+
+def _floats(values: tuple[Any, ...]) -> bool:
+    for value in values:  # noqa: SIM110 -- `all` of a generator takes four times as long
+        if type(value) is not float:
+            return False
+    return True
 
 
 class EmittedStream:
@@ -59,14 +65,14 @@ class EmittedStream:
 
     def put(self, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
         """`emit` of these values by these names; of two with one name the second counts."""
-        if names == self._numbers and set(map(type, values)) == _ONLY_FLOATS:
-            self._publisher.put_row(self.name, *values)
+        if names == self._numbers and _floats(values):
+            self._publisher.put_row(self.name, values)
             return
         row = dict(zip(names, values, strict=True))
         if not row:
             raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
         self._fit(row)
-        self._publisher.put_row(self.name, *[row.get(name) for name in self._dtypes])
+        self._publisher.put_row(self.name, tuple(map(row.get, self._dtypes)))
 
     def _fit(self, values: dict[str, Any]) -> None:
         wanted = dict(self._dtypes)

@@ -261,7 +261,7 @@ class InstrumentHost:
         def read() -> float:
             value = float(ask())
             last[channel] = value
-            put_row(stream, value)
+            put_row(stream, (value,))
             return value
 
         return read

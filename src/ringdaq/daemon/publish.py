@@ -86,7 +86,7 @@ class Publisher:
                 raise StreamError(f"the stream {stream!r} is not open", stream=stream)
             return self._writers[stream]
 
-    def put_row(self, stream: str, *values: Any) -> None:
+    def put_row(self, stream: str, values: tuple[Any, ...]) -> None:
         """Append one row of now, and remember it as the newest.
 
         Rows that follow each other within a millisecond may share a record.

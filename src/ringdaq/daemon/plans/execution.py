@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from operator import call
 from typing import Any
 
 from ringdaq.daemon.emitted import EmittedStream
@@ -64,12 +63,14 @@ class Execution:
             self._watch_until_done()
         finally:
             self._flush()
+            self._control.tell()
         if self._error is not None:
             raise self._error
         return self._columns()
 
     def _watch_until_done(self) -> None:
         while not self._done.wait(_LOOK_SECS):
+            self._control.tell()
             overdue = self._watch.overdue()
             if overdue is not None:
                 self._stop_axes()
@@ -125,7 +126,7 @@ class Execution:
 
     def _record(self, readings: Iterable[Callable[[], Any]]) -> tuple[Any, ...]:
         """Read in this order, and write the row of a point; returns the row."""
-        row = tuple(map(call, readings))
+        row = tuple([read() for read in readings])
         if row and not self._watch.abandoned:
             self._write(row)
         return row

@@ -17,13 +17,16 @@ class Control(Protocol):
     """What a plan obeys while it goes on."""
 
     def checkpoint(self, done: float, before_hold: Callable[[], object]) -> None:
-        """Between two points: tell how far it is (0 to 1), wait out a pause, raise at a stop.
+        """Between two points: note how far it is (0 to 1), wait out a pause, raise at a stop.
 
         `before_hold` is called before it waits.
         """
 
     def report(self, done: float) -> None:
-        """During a motion that cannot pause: tell how far it is, raise at a stop."""
+        """During a motion that cannot pause: note how far it is, raise at a stop."""
+
+    def tell(self) -> None:
+        """Let others see how far it is."""
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises at a stop."""

@@ -25,7 +25,7 @@ class Counts:
         """Count rows of these streams."""
         self.specs |= {spec.name: spec for spec in specs}
 
-    def put_row(self, stream: str, *_values: Any) -> None:
+    def put_row(self, stream: str, _values: tuple[Any, ...]) -> None:
         """Count a row."""
         self.rows[stream] += 1
 

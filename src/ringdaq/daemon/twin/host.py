@@ -116,6 +116,10 @@ class _Timed:
         self._check()
         self._control.report(done)
 
+    def tell(self) -> None:
+        """Let others see how far it is."""
+        self._control.tell()
+
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         self._control.sleep(seconds)

@@ -34,6 +34,7 @@ class TwinExecution:
             self._fly(self._plan)
         else:
             self._step(self._plan)
+        self._control.tell()
         return self._columns
 
     def _step(self, plan: Plan) -> None:
