@@ -139,15 +139,14 @@ class Worker:
         `blame` gets every error first, and may raise another in its place.
         """
         own, acquire, release, now = _own, self._turn.acquire, self._turn.release, time.monotonic
+        wanted = self._wanted
 
         def call(*args: Any) -> T:
             try:
                 watch = own.watch
                 if watch is None:
                     return self._hand_over(_Job(function, args), deadline_secs, what)
-                if self._late is not None:
-                    self._refuse(what)
-                if self._wanted:
+                if wanted:
                     time.sleep(YIELD_SECS)
                 if not acquire(False):
                     self._await_turn(deadline_secs, what)
@@ -189,6 +188,8 @@ class Worker:
         self._late = None
 
     def _await_turn(self, deadline_secs: float, what: str) -> None:
+        if self._late is not None:  # and has the turn
+            self._refuse(what)
         self._wanted.append(None)
         try:
             if not self._turn.acquire(timeout=deadline_secs):
