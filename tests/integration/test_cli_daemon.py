@@ -70,6 +70,20 @@ def test_instruments_are_read_and_moved_here_and_over_the_network(daemon) -> Non
         assert {"stage", "camera"} <= {i["name"] for i in data("instruments", *remote)}
 
 
+def test_panic_ends_runs_and_says_of_each_instrument_that_it_is_safe(daemon, tmp_path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    ringdaq("client", "upload", script, "--name", "endless")
+    run = data("client", "start", "endless")["run_id"]
+    names = {i["name"] for i in data("instruments")}
+    assert data("panic") == dict.fromkeys(names, "safe")
+    ringdaq("client", "watch", run, code=1)
+    assert data("queue", "list")["state"] == "paused"
+    token = (daemon.state / "token").read_text().strip()
+    remote = ["--address", daemon.card["grpc_address"], "--token", token]
+    assert data("panic", *remote) == dict.fromkeys(names, "safe")
+
+
 def test_values_come_live_through_the_ring_and_through_the_network(daemon) -> None:
     stop = threading.Event()
 

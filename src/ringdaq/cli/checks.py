@@ -35,6 +35,14 @@ EXTRAS = {
     "edf": ("edfio", "replaying EDF and BDF recordings"),
     "pandas": ("pandas", "windows as data frames of pandas"),
     "polars": ("polars", "windows as data frames of polars"),
+    "compress": ("hdf5plugin", "packed recordings"),
+    "pipeline": ("scipy", "filters in pipelines"),
+    "numba": ("numba", "stages compiled by Numba"),
+    "lsl": ("mne_lsl", "streams of LSL"),
+    "brainflow": ("brainflow", "boards of BrainFlow"),
+    "zarr": ("zarr", "export to Zarr"),
+    "brainvision": ("pybv", "export to BrainVision"),
+    "mat": ("scipy", "export to MATLAB"),
 }
 
 

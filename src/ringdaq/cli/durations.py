@@ -1,32 +1,37 @@
-"""Lengths of time as people type them: `90`, `500ms`, `2m`, `1.5h`."""
+"""Lengths of time and sizes as people type them."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*")
+from ringdaq.clock import NANOS_PER_SEC
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
-    """A length of time above 0, in seconds."""
+    """A length of time above 0, in seconds: `90`, `500ms`, `1.5h`, `1h 30m`."""
 
     name = "duration"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
+        from ringdaq.errors import BadRequestError
+        from ringdaq.moments import parse_duration
+
         if isinstance(value, float):
             return value
-        match = _DURATION.fullmatch(str(value))
-        if match is None or match[2] not in _UNITS or not float(match[1]):
+        text = str(value).strip()
+        try:
+            nanos = parse_duration(f"{text}s" if text[-1:].isdigit() else text)
+        except BadRequestError:
+            nanos = 0
+        if nanos <= 0:
             self.fail(
                 f"write a time above 0 such as 90, 500ms, 2m or 1.5h; found {value!r}", param, ctx
             )
-        return float(match[1]) * _UNITS[match[2]]
+        return nanos / NANOS_PER_SEC
 
 
 class ByteSize(click.ParamType):  # type: ignore[type-arg]

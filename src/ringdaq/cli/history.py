@@ -8,16 +8,18 @@ from typing import Any
 
 import click
 
+from ringdaq.cli.durations import Duration
 from ringdaq.cli.local import find_daemon
 from ringdaq.cli.options import as_json, remote_options
 from ringdaq.cli.output import data, data_json, plain, say
+from ringdaq.clock import NANOS_PER_SEC
 
 DEFAULT_POINTS = 40
 
 
 @click.command()
 @click.argument("stream")
-@click.option("--last", metavar="DURATION", help="So long up to the end, such as 5m or 90s.")
+@click.option("--last", type=Duration(), help="So long up to the end, such as 5m or 90.")
 @click.option("--since", metavar="MOMENT", help="Date and time, ns, or how long ago.")
 @click.option("--until", metavar="MOMENT", help="The same; default: now.")
 @click.option(
@@ -33,7 +35,7 @@ DEFAULT_POINTS = 40
 @remote_options
 def history(
     stream: str,
-    last: str | None,
+    last: float | None,
     since: str | None,
     until: str | None,
     points: int,
@@ -49,12 +51,12 @@ def history(
     Gaps go to stderr. Nothing is asked of the instruments.
     With --json it is one object: channels by name, times in ns, gaps.
     """
-    from ringdaq.moments import parse_duration, parse_moment
+    from ringdaq.moments import parse_moment
 
     end = None if until is None else parse_moment(until)
     begin = None if since is None else parse_moment(since)
     if last is not None:
-        begin = parse_moment("now" if end is None else end) - parse_duration(last)
+        begin = parse_moment("now" if end is None else end) - round(last * NANOS_PER_SEC)
     with _desk(address, token) as ask:
         found = ask(stream, begin, end, None if exact else points, list(channels))
     _print_json(found) if as_json else _print_lines(found)

@@ -19,10 +19,12 @@ WIDTH = 90
 CLI_HEAD = """\
 # The command line
 
-Data goes to stdout, talk to stderr, and every command that prints data takes `--json`.
+Data goes to stdout, talk to stderr, and nearly every command that prints data takes `--json`.
 What the exit codes mean is in [exit-codes.md](exit-codes.md).
 A machine's daemon is found by its state directory.
-That is `--state`, else `$RINGDAQ_STATE`, else `~/.local/state/ringdaq`.
+That is `--state`, else `$RINGDAQ_STATE`, else `ringdaq` in `$XDG_STATE_HOME` or `~/.local/state`.
+Recordings go where the rig file says, else into `ringdaq` in `$XDG_DATA_HOME` or `~/.local/share`.
+`$RINGDAQ_ADDRESS` and `$RINGDAQ_TOKEN` stand for `--address` and `--token`.
 """
 CODES_HEAD = """\
 # Exit codes

@@ -23,6 +23,7 @@ COMMANDS = {
     "instruments": ("ringdaq.cli.instruments:instruments", "List the rig's instruments."),
     "read": ("ringdaq.cli.instruments:read", "Read an instrument once."),
     "move": ("ringdaq.cli.instruments:move", "Move an instrument."),
+    "panic": ("ringdaq.cli.panic:panic", "End all runs and make every instrument safe."),
     "streams": ("ringdaq.cli.streams:streams", "List the streams on this machine."),
     "tail": ("ringdaq.cli.streams:tail", "Print a stream's rows as they come."),
     "record": ("ringdaq.cli.record:record", "Record streams from now on."),
@@ -67,7 +68,8 @@ def _explain(error: RingdaqError, *, debug: bool) -> None:
 def root(debug: bool, state: str | None) -> None:  # noqa: ARG001 (read by Root.invoke)
     """Headless, scriptable data acquisition.
 
-    Data goes to stdout, talk to stderr; every command that prints data takes --json.
+    Data goes to stdout, talk to stderr; nearly every command that prints data
+    takes --json.
     """
     if state is not None:
         os.environ["RINGDAQ_STATE"] = os.path.abspath(state)

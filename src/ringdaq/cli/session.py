@@ -12,6 +12,7 @@ from ringdaq.control import ControlClient
 
 # A long move is longer than any reply should take.
 CALL_TIMEOUT_SECS = 3600.0
+PANIC_TIMEOUT_SECS = 30.0
 
 
 class Session(Protocol):
@@ -22,6 +23,9 @@ class Session(Protocol):
 
     def call(self, instrument: str, verb: str, *args: Any) -> Any:
         """Make an instrument do something; returns what it returned."""
+
+    def panic(self) -> dict[str, str]:
+        """Make every instrument safe: `safe`, or why it may not be."""
 
 
 class ControlSession:
@@ -38,6 +42,11 @@ class ControlSession:
         params = {"instrument": instrument, "verb": verb, "args": list(args), "kwargs": {}}
         return self._control.call("instruments.call", params, timeout=CALL_TIMEOUT_SECS)["value"]
 
+    def panic(self) -> dict[str, str]:
+        done = self._control.call("panic", timeout=PANIC_TIMEOUT_SECS)
+        found: dict[str, str] = done["instruments"]
+        return found
+
 
 class NetworkSession:
     """A session over gRPC."""
@@ -50,6 +59,9 @@ class NetworkSession:
 
     def call(self, instrument: str, verb: str, *args: Any) -> Any:
         return self._client.call(instrument, verb, *args)
+
+    def panic(self) -> dict[str, str]:
+        return dict(self._client.panic())
 
 
 @contextmanager

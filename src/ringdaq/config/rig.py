@@ -149,7 +149,7 @@ class ScriptsConfig(Section):
     )  # fmt: skip
     """What scripts may import."""
     policy: Literal["best-effort", "strict"] = "best-effort"
-    """What to do where the kernel lacks landlock or seccomp: run scripts all the same, or not."""
+    """Where the kernel lacks landlock or seccomp: `best-effort` runs scripts, `strict` does not."""
 
 
 class RecordingConfig(Section):
@@ -162,15 +162,18 @@ class RecordingConfig(Section):
     keep_journal: bool = True
     """Whether the journal stays after the file is sealed."""
     continuous: list[str] = Field(default_factory=list)
-    """Streams that are recorded from the daemon's start to its end, beside the runs; `*` is any."""
+    """Streams that are recorded as long as the daemon lives; `*` is any, those of runs apart."""
     rotate_secs: Positive | None = None
     """After so long a continuous recording goes on in a new file."""
     rotate_bytes: Size | None = None
     """At that size a continuous recording goes on in a new file."""
     codec: Literal["none", "lz4", "zstd"] = "none"
-    """How images are packed in the journal; needs `ringdaq[arrow]`."""
+    """How images are packed in the journal: `none`, `lz4` or `zstd`; needs `ringdaq[arrow]`."""
     compression: Literal["none", "gzip", "blosc2", "zstd"] = "none"
-    """How files are packed; all but gzip need `ringdaq[compress]`, to read them too."""
+    """How files are packed: `none`, `gzip`, `blosc2` or `zstd`.
+
+    The last two need `ringdaq[compress]`, to read them too.
+    """
     chunk_bytes: Size | None = None
     """Of blocks of samples and of images in the file; without it 256 KiB."""
 

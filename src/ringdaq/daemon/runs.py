@@ -73,6 +73,7 @@ class Run:
         self.hosts = dict(hosts)
         self._rig_hosts = rig_hosts
         self._script, self._parameters, self._user = dict(script), dict(parameters), user
+        self._language = language
         self._publisher, self._desk, self._audit = publisher, desk, audit
         self._state = RunState.PENDING
         self._error: dict[str, object] | None = None
@@ -199,6 +200,7 @@ class Run:
                 "name": self._script["name"],
                 "text": self._script["content"],
                 "hash": self._script["hash"],
+                "language": self._language,
                 "parameters": self._parameters,
             },
             grant=sorted(self.hosts),

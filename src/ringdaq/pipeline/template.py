@@ -84,7 +84,7 @@ type = "ring_sink"
 README = """\
 # ringdaq-{dashed}
 
-A stage for [ringdaq](https://pypi.org/project/ringdaq/)'s pipelines.
+A stage for ringdaq's pipelines.
 
 ```console
 $ pip install -e .

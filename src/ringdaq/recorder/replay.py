@@ -35,7 +35,7 @@ class ReplayOptions(Section):
     """Options of `replay.recording`."""
 
     file: FilePath
-    """The recording; a relative path begins at the rig file's folder."""
+    """The recording; a relative path begins at the folder of the file that names it."""
     speed: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """How many times faster than it was recorded."""
     loop: bool = False

@@ -84,7 +84,7 @@ def _build_process(entry: Any, script: Mapping[str, Any] | None, started: str) -
     hdf5.field(process, "version", script.get("hash") or "")
     hdf5.field(process, "date", started)
     note = hdf5.group(process, "script", "NXnote")
-    hdf5.field(note, "type", "text/x-python")
+    hdf5.field(note, "type", f"text/x-{script.get('language') or 'python'}")
     hdf5.field(note, "file_name", script.get("name") or "")
     hdf5.field(note, "data", script.get("text") or "")
     hdf5.field(note, "identifier", str(script.get("id") or ""))

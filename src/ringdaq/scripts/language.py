@@ -19,6 +19,7 @@ def source_lines(source: str) -> list[str]:
 
 
 DEFAULT_MODULES = (
+    "cmath",
     "collections",
     "collections.abc",
     "dataclasses",

@@ -1,4 +1,4 @@
-"""`ringdaq instruments | read | move` against a daemon with canned answers."""
+"""`ringdaq instruments | read | move | panic` against a daemon with canned answers."""
 
 from __future__ import annotations
 
@@ -69,3 +69,12 @@ def test_an_unknown_name_lists_the_known_ones(shell, state) -> None:
         result = shell("read", "stag")
     assert result.exit_code == 2
     assert "stage, meter" in result.stderr
+
+
+def test_panic_fails_where_an_instrument_is_not_safe(shell, state) -> None:
+    outcome = {"stage": "safe", "meter": "no answer"}
+    with serving(state, {"panic": lambda _: {"instruments": outcome}}):
+        result = shell("panic")
+        assert json.loads(shell("panic", "--json").stdout) == outcome
+    assert result.exit_code == 1
+    assert "meter       no answer" in result.stdout
