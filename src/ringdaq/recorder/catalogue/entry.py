@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ringdaq.errors import RecordingError, StreamError
+from ringdaq.model import check_name
 from ringdaq.recorder.catalogue.notes import Notes, notes_path, read_notes
 
 MAX_TEXT = 4000
@@ -33,6 +35,16 @@ def fingerprint(file: Path) -> tuple[int, int]:
     return found.st_size, max(found.st_mtime_ns, noted)
 
 
+def checked_id(recording_id: str, file: Path) -> str:
+    """The id, if it is a plain name: a journal is deleted by it, so it may lead nowhere else."""
+    try:
+        return check_name(recording_id, "recording")
+    except StreamError as error:
+        raise RecordingError(
+            f"{error}; take this file out of the data directory by hand: {file}"
+        ) from error
+
+
 def read_entry(file: Path) -> Entry:
     """Read a recording's file and its notes; raises `RecordingError` if it is no recording."""
     from ringdaq.recorder.readback import RecordedFile
@@ -45,7 +57,7 @@ def read_entry(file: Path) -> Entry:
     lasts = [s["last_nanos"] for s in streams if s["last_nanos"]]
     ended = int(about["end"].get("ended_nanos") or 0)
     values = {
-        "recording_id": about["recording_id"],
+        "recording_id": checked_id(about["recording_id"], file),
         "run_id": about["run_id"],
         "title": about["title"],
         "script": about["script"]["name"],

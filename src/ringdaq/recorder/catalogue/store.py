@@ -21,6 +21,7 @@ from ringdaq.errors import BadRequestError, BusyError, RecordingError, UnknownRu
 from ringdaq.recorder.catalogue.entry import (
     Entry,
     begun_entry,
+    checked_id,
     fingerprint,
     note_facts,
     read_entry,
@@ -303,10 +304,11 @@ class Catalogue:
                 f"{found['file']}"
             )
         file = Path(found["file"])
+        journal = self.directory / "journals" / checked_id(found["recording_id"], file)
         with self._change() as db:
             file.unlink(missing_ok=True)
             notes_path(file).unlink(missing_ok=True)
-            shutil.rmtree(self.directory / "journals" / found["recording_id"], ignore_errors=True)
+            shutil.rmtree(journal, ignore_errors=True)
             db.execute("DELETE FROM recordings WHERE recording_id = ?", (found["recording_id"],))
         return found
 
