@@ -13,6 +13,10 @@ from ringdaq.model import check_name
 from ringdaq.recorder.catalogue.notes import Notes, notes_path, read_notes
 
 MAX_TEXT = 4000
+# What h5py raises, or what follows, where a file of another program lacks or has something.
+STRANGE = (
+    LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError,
+)  # fmt: skip
 Fact = tuple[str, str, str | None, float | None]
 """Source, key, text, number."""
 
@@ -47,6 +51,16 @@ def checked_id(recording_id: str, file: Path) -> str:
 
 def read_entry(file: Path) -> Entry:
     """Read a recording's file and its notes; raises `RecordingError` if it is no recording."""
+    try:
+        return _read(file)
+    except STRANGE as error:
+        raise RecordingError(
+            f"a file that ringdaq recorded is needed; this one cannot be read as such "
+            f"({error!r}): {file}"
+        ) from error
+
+
+def _read(file: Path) -> Entry:
     from ringdaq.recorder.readback import RecordedFile
 
     size, changed = fingerprint(file)

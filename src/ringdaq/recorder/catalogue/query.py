@@ -14,6 +14,10 @@ from ringdaq.errors import BadRequestError
 from ringdaq.moments import parse_moment
 
 MAX_CHARS = 2000
+# Below what SQLite takes in one expression, however it was built.
+MAX_DEPTH = 25
+MAX_WORDS = 600
+INT64 = range(-(2**63), 2**63)
 COLUMNS = {
     "id": "r.recording_id",
     "run": "r.run_id",
@@ -74,10 +78,24 @@ def to_sql(wish: str) -> Condition:
         at = getattr(error, "offset", None) or 1
         at += len(text) - len(text.lstrip())
         raise _wrong(wish, places[min(at - 1, len(places) - 1)], "this cannot be read") from None
+    _check_size(tree)
     shift = len(text) - len(text.lstrip())
     return _Reader(wish, lambda node: places[min(node.col_offset + shift, len(places) - 1)]).read(
         tree.body
     )
+
+
+def _check_size(tree: ast.AST) -> None:
+    depth, level, words = 0, [tree], 0
+    while level:
+        depth += 1
+        words += sum(isinstance(node, ast.Name | ast.Constant) for node in level)
+        level = [inner for node in level for inner in ast.iter_child_nodes(node)]
+    if depth > MAX_DEPTH or words > MAX_WORDS:
+        raise BadRequestError(
+            f"a wish may have {MAX_WORDS} names and values, nested {MAX_DEPTH} deep; found "
+            f"{words}, nested {depth} deep; ask for less at once, or write it with fewer brackets"
+        )
 
 
 def _doubled(wish: str) -> tuple[str, list[int]]:
@@ -158,10 +176,8 @@ class _Reader:
         """A test of the value that a name stands for."""
         name = self._name(node)
         if name in TIMES:
-            try:
-                value = parse_moment(value)
-            except BadRequestError as error:
-                raise self._refused(node, f"{name} is a time: {error}") from None
+            value = self._moment(node, name, value)
+        self._check_storable(node, value)
         if name in COLUMNS:
             self._check_type(node, name, value)
             return test.format(COLUMNS[name]), [value]
@@ -171,6 +187,18 @@ class _Reader:
         where, key = self._fact(name)
         kind = "f.text" if isinstance(value, str) else "f.number"
         return f"EXISTS ({where} AND {test.format(kind)})", [*key, value]
+
+    def _moment(self, node: ast.expr, name: str, value: Any) -> int:
+        try:
+            return parse_moment(value)
+        except (BadRequestError, OverflowError, ValueError) as error:
+            raise self._refused(node, f"{name} is a time: {error}") from None
+
+    def _check_storable(self, node: ast.expr, value: Any) -> None:
+        if isinstance(value, int) and value not in INT64:
+            raise self._refused(node, "a whole number, or a time in ns, must fit into 64 bits")
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise self._refused(node, "a text must be of whole characters; one is half")
 
     def _check_type(self, node: ast.expr, name: str, value: Any) -> None:
         number = name in (*NUMBERS, *TIMES)

@@ -35,6 +35,7 @@ NAME = "catalogue.sqlite"
 VERSION = 1
 BUSY_SECS = 10.0
 MAX_FOUND = 10_000
+UNSTORABLE = (OverflowError, UnicodeError, sqlite3.DataError, sqlite3.IntegrityError)
 COLUMNS = (
     "recording_id", "run_id", "file", "title", "script", "script_hash", "user", "state", "sealed",
     "simulated", "start_nanos", "end_nanos", "rows", "lost_rows", "size_bytes", "changed_nanos",
@@ -147,60 +148,64 @@ class Catalogue:
 
         Returns the files that were `read`, those that are `gone`, and `refused`: no recordings.
         """
+        return self._look_through(self._known())
+
+    def reindex(self) -> dict[str, list[str]]:
+        """Read all files anew; what is known of a file that is refused now stays. See `refresh`."""
+        return self._look_through({})
+
+    def _known(self) -> dict[str, tuple[int, int]]:
         rows = self._ask("SELECT file, size_bytes, changed_nanos FROM recordings")
-        known = {row["file"]: (row["size_bytes"], row["changed_nanos"]) for row in rows}
+        return {row["file"]: (row["size_bytes"], row["changed_nanos"]) for row in rows}
+
+    def _look_through(self, unchanged: Mapping[str, tuple[int, int]]) -> dict[str, list[str]]:
         report: dict[str, list[str]] = {"read": [], "gone": [], "refused": []}
-        present = set()
-        for file in sorted(self.directory.rglob("*.h5")):
-            name = self._relative(file)
-            if file.name.startswith(".") or "journals" in file.relative_to(self.directory).parts:
-                continue
-            present.add(name)
-            self._look_at(file, name, known.get(name), report)
-        report["gone"] = sorted({*known} - present)
+        before = {*self._known()}
+        present = {self._look_at(file, unchanged, report) for file in self._files()}
+        report["gone"] = sorted(before - present)
         with self._change() as db:
             for name in report["gone"]:
                 db.execute("DELETE FROM recordings WHERE file = ?", (name,))
         return report
 
+    def _files(self) -> Iterator[Path]:
+        for file in sorted(self.directory.rglob("*.h5")):
+            inside = file.relative_to(self.directory)
+            if not file.name.startswith(".") and "journals" not in inside.parts:
+                yield file
+
     def _look_at(
-        self, file: Path, name: str, known: tuple[int, int] | None, report: dict[str, list[str]]
-    ) -> None:
+        self, file: Path, unchanged: Mapping[str, tuple[int, int]], report: dict[str, list[str]]
+    ) -> str:
+        """Take a file in, if it changed; returns its name."""
+        name = str(file.relative_to(self.directory))
         try:
-            if known == fingerprint(file):
-                return
-            self._save(name, read_entry(file))
-            report["read"].append(name)
+            name = self._relative(file)
+            if unchanged.get(name) != fingerprint(file):
+                self._save(name, read_entry(file))
+                report["read"].append(name)
         except (OSError, RecordingError) as error:
             log.warning("not in the catalogue: %s", error)
             report["refused"].append(name)
-
-    def reindex(self) -> dict[str, list[str]]:
-        """Forget everything and read all files anew; see `refresh`."""
-        with self._change() as db:
-            db.execute("DELETE FROM recordings")
-        return self.refresh()
+        return name
 
     def _relative(self, file: Path) -> str:
-        return str(Path(file).resolve().relative_to(self.directory.resolve()))
+        try:
+            return str(Path(file).resolve().relative_to(self.directory.resolve()))
+        except (ValueError, RuntimeError) as error:  # a link to elsewhere, or to itself
+            raise RecordingError(
+                f"a recording must lie in {self.directory}; this one does not ({error}): {file}"
+            ) from error
 
     def _save(self, name: str, entry: Entry) -> None:
-        values = {**entry.values, "file": name}
-        recording = values["recording_id"]
-        marks = ", ".join("?" * len(COLUMNS))
-        with self._change() as db:
-            db.execute(
-                "DELETE FROM recordings WHERE recording_id = ? OR file = ?", (recording, name)
-            )
-            db.execute(
-                f"INSERT INTO recordings ({', '.join(COLUMNS)}) VALUES ({marks})",
-                [values[column] for column in COLUMNS],
-            )
-            db.executemany(
-                f"INSERT INTO streams VALUES (?, {', '.join('?' * len(STREAM_COLUMNS))})",
-                [(recording, *(s[c] for c in STREAM_COLUMNS)) for s in entry.streams],
-            )
-            _add_facts(db, recording, entry.facts)
+        try:
+            with self._change() as db:
+                _put_entry(db, name, entry)
+        except UNSTORABLE as error:
+            raise RecordingError(
+                f"a recording's times, counts and texts must fit into the catalogue; "
+                f"those of this one do not ({error}): {self.directory / name}"
+            ) from error
 
     def begin(self, description: Mapping[str, Any]) -> None:
         """Take in a recording that has just begun, by what the daemon says of it."""
@@ -316,6 +321,22 @@ class Catalogue:
         """Let go of the database."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             self._db.close()
+
+
+def _put_entry(db: sqlite3.Connection, name: str, entry: Entry) -> None:
+    values = {**entry.values, "file": name}
+    recording = values["recording_id"]
+    marks = ", ".join("?" * len(COLUMNS))
+    db.execute("DELETE FROM recordings WHERE recording_id = ? OR file = ?", (recording, name))
+    db.execute(
+        f"INSERT INTO recordings ({', '.join(COLUMNS)}) VALUES ({marks})",
+        [values[column] for column in COLUMNS],
+    )
+    db.executemany(
+        f"INSERT INTO streams VALUES (?, {', '.join('?' * len(STREAM_COLUMNS))})",
+        [(recording, *(s[c] for c in STREAM_COLUMNS)) for s in entry.streams],
+    )
+    _add_facts(db, recording, entry.facts)
 
 
 def _put_notes(db: sqlite3.Connection, recording: str, notes: Notes) -> None:
