@@ -36,6 +36,7 @@ class FileBehind:
         self._waiting: deque[tuple[int, Sequence[Body], int]] = deque()
         self._waiting_bytes = 0
         self._next_entry = 0
+        self._ended = False
         self._told = threading.Condition()
         self._urgent = False
         """Something waits that somebody looks for in the file: a stream, a gap, the end."""
@@ -79,10 +80,10 @@ class FileBehind:
                 self._waiting_bytes += size
             self._urgent |= len(records) < len(bodies)
 
-    def step(self, next_entry: int) -> bool:
+    def step(self, next_entry: int, *, ended: bool = False) -> bool:
         """Tell how far the journal is; never leaves the caller anything to do at once."""
         with self._told:
-            self._next_entry = next_entry
+            self._next_entry, self._ended = next_entry, ended
             if self._worthwhile():
                 self._told.notify()
         if self._thread is None:
@@ -128,12 +129,12 @@ class FileBehind:
         while True:
             with self._told:
                 if self._leaving or not self._waiting:
-                    next_entry = self._next_entry
+                    next_entry, ended = self._next_entry, self._ended
                     break
                 number, bodies, size = self._waiting.popleft()
                 self._waiting_bytes -= size
             self._keeper.feed(number, bodies)
-        return self._keeper.step(next_entry)
+        return self._keeper.step(next_entry, ended=ended)
 
 
 def _size(records: Sequence[RecordsEntry]) -> int:

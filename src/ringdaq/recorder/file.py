@@ -28,6 +28,8 @@ PAUSE_SECS = 0.25
 FIRST_RETRY_SECS = 1.0
 MAX_RETRY_SECS = 30.0
 MAX_TRIES_AT_END = 3
+# What HDF5 and the disk are known to raise; all else is a mistake of ours.
+EXPECTED = (OSError, RuntimeError, ValueError, KeyError, RingdaqError)
 
 
 class FileKeeper:
@@ -52,6 +54,7 @@ class FileKeeper:
         self._verifying: Iterator[None] | None = None
         self._retry_at = 0.0
         self._retry_secs = FIRST_RETRY_SECS
+        self._ended = False
         self._tries_at_end = 0
 
     @property
@@ -72,11 +75,12 @@ class FileKeeper:
         self._dirty = True
         return False
 
-    def step(self, next_entry: int) -> bool:
+    def step(self, next_entry: int, *, ended: bool = False) -> bool:
         """Bring the file nearer to the journal, whose next entry has this number.
 
-        Returns whether there is more to do at once.
+        Returns whether there is more to do at once. Only a journal that has ended is given up.
         """
+        self._ended = ended
         if self.sealed or self.failed or time.monotonic() < self._retry_at:
             return False
         return self._guarded(lambda: self._step(next_entry))
@@ -146,23 +150,24 @@ class FileKeeper:
         return {name: c.to_plain() for name, c in counters_of(self.sealed_ledger).items()}
 
     def _guarded(self, work: Callable[[], bool]) -> bool:
-        """Do the work; when HDF5 fails, drop the file and make it anew later."""
+        """Do the work; when it fails in any way, drop the file and make it anew later.
+
+        The journal is what counts: no mistake made here may keep it from being written.
+        """
         try:
             more = work()
         except NotWrittenError as error:
             self._pause(f"the file cannot be written: {error}: {self._description.file}")
             return False
-        except (OSError, RuntimeError, ValueError, KeyError, RingdaqError) as error:
-            self._tries_at_end += self._at_end and not isinstance(error, OSError)
-            self._drop(f"the file cannot be written: {error}: {self._description.file}")
+        except Exception as error:
+            self._tries_at_end += self._ended and not isinstance(error, OSError)
+            if not isinstance(error, EXPECTED):
+                log.exception("a mistake in writing the file")
+            self._drop(f"the file cannot be written: {_told(error)}: {self._description.file}")
             return False
         self.error = ""
         self._retry_secs = FIRST_RETRY_SECS
         return more
-
-    @property
-    def _at_end(self) -> bool:
-        return self._live is not None and self._live.ledger.end is not None
 
     def _pause(self, error: str) -> None:
         """The disk takes nothing now: what is on it stays right, the rest is written later."""
@@ -188,3 +193,7 @@ class FileKeeper:
             self._live.close()
         self._live, self._verifying, self._entries = None, None, None
         self._paused = False
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"

@@ -57,9 +57,14 @@ class Column:
         held = self.dataset[start:stop]
         if held.dtype == object:
             held = np.array([v.decode() if isinstance(v, bytes) else v for v in held], dtype=object)
-        if missing is not None and not np.array_equal(self.mask[start:stop], missing):
+        if missing is not None and not self._lacks(start, stop, missing):
             return False
         return bool(np.array_equal(held, values, equal_nan=values.dtype.kind == "f"))
+
+    def _lacks(self, start: int, stop: int, missing: Array) -> bool:
+        if self.mask is None:
+            return not missing.any()
+        return bool(np.array_equal(self.mask[start:stop], missing))
 
 
 class StreamGroup:
@@ -79,7 +84,9 @@ class StreamGroup:
         self._time = self._growing(TIME, np.int64)
         self._time.attrs.update({"units": "ns", "start": hdf5.EPOCH, "epoch": hdf5.EPOCH})
         self._masks = (
-            hdf5.group(self.group, MISSING, "NXcollection") if spec.kind == "rows" else None
+            hdf5.group(self.group, MISSING, "NXcollection")
+            if any(_may_be_missing(spec.kind, channel) for channel in spec.channels)
+            else None
         )
         self.columns: dict[str, Column] = {}
         if spec.kind == "samples":
@@ -133,11 +140,10 @@ class StreamGroup:
             link, _dtype(channel), row_shape=channel.shape, rows=self.rows, fill=fill
         )
         dataset.attrs.update(_channel_attributes(channel))
-        self.columns[channel.name] = Column(dataset, self._mask(link, dataset))
+        masked = _may_be_missing(self.spec.kind, channel)
+        self.columns[channel.name] = Column(dataset, self._mask(link, dataset) if masked else None)
 
     def _mask(self, link: str, dataset: Any) -> Any:
-        if self._masks is None:
-            return None
         mask = hdf5.growing(self._masks, link, bool, rows=self.rows)
         if self.rows:
             mask[:] = True
@@ -232,6 +238,11 @@ def _alone_or_together(entries: Sequence[RecordsEntry]) -> Iterable[Sequence[Rec
     """Large records stay where they are; joining them would copy them."""
     large = entries[0].frames[0, 3] >= LARGE_BYTES
     return ([entry] for entry in entries) if large else [entries]
+
+
+def _may_be_missing(kind: str, channel: Channel) -> bool:
+    """A frame has its image, and samples have all their channels."""
+    return kind == "rows" or (kind == "frames" and not channel.shape)
 
 
 def _dtype(channel: Channel) -> Any:

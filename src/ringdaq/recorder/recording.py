@@ -146,8 +146,9 @@ class Recording:
         self._leave_if_alive()
         if self.state != "recording" or not self._begun:
             return False
-        more = self.file.step(self._journal.next_entry) or more
-        if self.file.failed:
+        ended = self.ledger.end is not None
+        more = self.file.step(self._journal.next_entry, ended=ended) or more
+        if self.file.failed and ended:
             self._fail(self.file.error)
         elif self.file.sealed:
             self._close_sealed()

@@ -8,8 +8,9 @@ import time
 import h5py
 import pytest
 
-from ringdaq.recorder import behind
+from ringdaq.recorder import behind, describe_file, file, recover
 from ringdaq.recorder.alarm import Alarm
+from ringdaq.recorder.group import StreamGroup
 
 PATIENCE_SECS = 60.0
 
@@ -52,18 +53,58 @@ def test_what_is_too_much_to_wait_for_is_read_from_the_journal(bench, monkeypatc
     assert report["streams"]["stage"]["durable_rows"] == 50
 
 
-def test_a_thread_that_breaks_is_told_and_the_journal_stays(bench, monkeypatch):
-    def broken(self, next_entry):
+def test_a_thread_that_breaks_is_told_and_the_journal_goes_on_to_its_end(bench, monkeypatch):
+    def broken(self, next_entry, *, ended):
         raise ZeroDivisionError("broken for the test")
 
     monkeypatch.setattr(behind.FileKeeper, "step", broken)
     bench.open("stage")
     recording = bench.record(behind=True)
     bench.produce(3)
-    await_step(recording, lambda: recording.state != "recording")
-    assert recording.state == "failed"
-    assert "ZeroDivisionError" in recording.report()["error"]
-    assert list(bench.journal.glob("*.journal"))
+    await_step(recording, lambda: "ZeroDivisionError" in recording.trouble)
+    bench.produce(3)
+    recording.step()
+    assert recording.state == "recording"
+    report = bench.end(recording)
+    assert report["state"] == "failed"
+    assert "ZeroDivisionError" in report["error"]
+    assert report["streams"]["stage"]["durable_rows"] == 6
+    monkeypatch.undo()
+    assert recover(bench.journal).streams["stage"]["durable_rows"] == 6
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_mistake_in_writing_the_file_costs_neither_rows_nor_the_file(bench, monkeypatch, behind):
+    bench.open("stage")
+    recording = bench.record(behind=behind)
+    bench.produce(3)
+    recording.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamGroup, "add", lambda *_: 1 / 0)
+        bench.produce(3)
+        await_step(recording, lambda: "ZeroDivisionError" in recording.trouble)
+        bench.produce(3)
+        recording.step()
+        assert recording.report()["streams"]["stage"]["durable_rows"] == 9
+        assert recording.state == "recording"
+    report = bench.end(recording)
+    assert (report["state"], report["error"]) == ("sealed", None)
+    assert describe_file(bench.file)["rows"] == 9
+
+
+def test_a_file_that_a_mistake_keeps_from_its_end_is_given_up_there(bench, monkeypatch):
+    monkeypatch.setattr(file, "FIRST_RETRY_SECS", 0.0)
+    monkeypatch.setattr(StreamGroup, "add", lambda *_: 1 / 0)
+    bench.open("stage")
+    recording = bench.record()
+    recording.file._retry_secs = 0.0
+    bench.produce(3)
+    for _ in range(10):
+        recording.step()
+    assert recording.state == "recording"
+    report = bench.end(recording)
+    assert report["state"] == "failed"
+    assert "ZeroDivisionError" in report["error"]
 
 
 def test_a_sleeper_is_woken_by_a_record_and_by_a_ring(bench, alarm):
