@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ringdaq.config import Rig, ScriptsConfig
 from ringdaq.daemon.instruments import InstrumentHost
-from ringdaq.errors import NotConnectedError, UnknownInstrumentError
+from ringdaq.errors import BadRequestError, NotConnectedError, UnknownInstrumentError
 from ringdaq.scripts import (
     Binding,
     Language,
@@ -32,6 +33,34 @@ def limits_of(asked: ScriptsConfig) -> Limits:
         output_bytes=asked.output_bytes,
         stop_secs=asked.stop_secs,
     )
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse what could not be kept with the run, naming the parameter."""
+    if not isinstance(parameters, Mapping):
+        raise BadRequestError(
+            f"a run's parameters must be a map of values by name; found {parameters!r:.80}"
+        )
+    for name, value in parameters.items():
+        for stranger in _strangers({name: value}):
+            raise BadRequestError(
+                f"the parameter {name!r:.80} must be of finite numbers, texts, truth values, None, "
+                f"lists and maps with texts as keys; found {stranger!r:.80}"
+            )
+
+
+def _strangers(value: Any) -> Iterator[Any]:
+    """What of a value JSON cannot keep."""
+    if isinstance(value, Mapping):
+        yield from (key for key in value if not isinstance(key, str))
+        yield from _strangers([*value.values()])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _strangers(one)
+    elif (isinstance(value, float) and not math.isfinite(value)) or (
+        value is not None and not isinstance(value, str | int | float)
+    ):
+        yield value
 
 
 @dataclass(frozen=True)
@@ -65,11 +94,13 @@ class Preparer:
         instruments: list[str] | None,
     ) -> Prepared:
         """What a run of the stored script needs; raises if it cannot run."""
+        check_parameters(parameters)
         source = stored["content"]
         language = language_of(stored["name"], stored["metadata"].get("language"))
         entry = bind(source, parameters, self._offers(), instruments, language)
         granted = self._grant(source, instruments, entry, language)
         defaults = entry.defaults if entry else {}
+        check_parameters(defaults)
         return Prepared(stored, language, entry, granted, {**defaults, **parameters})
 
     def _offers(self) -> dict[str, Offer]:

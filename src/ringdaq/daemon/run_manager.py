@@ -26,6 +26,8 @@ from ringdaq.scripts.spawn import Spawned
 log = logging.getLogger(__name__)
 
 MAX_ACTIVE_RUNS = 16
+# So many runs may wait to be stored before no more are started.
+MAX_UNSAVED = 100
 
 
 class RunManager:
@@ -49,6 +51,8 @@ class RunManager:
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
         self._sealing: dict[str, Run] = {}
+        self._saving = threading.Lock()
+        self._unsaved: dict[str, Run] = {}
         self._closing = False
 
     # --- scripts
@@ -94,6 +98,7 @@ class RunManager:
         Raises `BusyError` where `unless` has a reason not to, just before anything happens.
         """
         require_walls(self._rig.scripts.policy)
+        self._save()
         stored = self._store.script(script)
         ready = self._preparer.prepare(stored, parameters, instruments)
         run = Run(
@@ -118,8 +123,9 @@ class RunManager:
         except BaseException:
             self._retire(run)
             raise
-        self._store.save_run(run.status())
-        threading.Thread(target=self._follow, args=(run,), name=run.run_id, daemon=True).start()
+        # First followed, then stored: a script that goes on is never left alone.
+        self._follow_apart(run)
+        self._save(run)
         return run.run_id
 
     def check(
@@ -144,7 +150,21 @@ class RunManager:
                 raise BusyError("the daemon is stopping and starts no more runs")
             if len(self._active) >= MAX_ACTIVE_RUNS:
                 raise BusyError(f"{MAX_ACTIVE_RUNS} runs go on already; wait for one to end")
+            if len(self._unsaved) >= MAX_UNSAVED:
+                raise BusyError(
+                    f"{MAX_UNSAVED} runs should be stored and cannot be; make room on the disk of "
+                    "the daemon's state, and see its log"
+                )
             self._active[run.run_id] = run
+
+    def _follow_apart(self, run: Run) -> None:
+        follower = threading.Thread(target=self._follow, args=(run,), name=run.run_id, daemon=True)
+        try:
+            follower.start()
+        except RuntimeError:  # the system has no thread for it
+            run.disarm()
+            self._follow(run)
+            raise
 
     def _follow(self, run: Run) -> None:
         try:
@@ -155,7 +175,7 @@ class RunManager:
 
     def _retire(self, run: Run) -> None:
         # First stored, then forgotten: whoever asks in between must not see an older state.
-        self._store.save_run(run.status())
+        self._save(run)
         with self._lock:
             self._active.pop(run.run_id, None)
             if self._desk.enabled:
@@ -172,16 +192,32 @@ class RunManager:
         if run is None:  # a run of an earlier daemon, whose file is finished now
             self._store.save_run(self._store.run(run_id) | {"recording": report})
             return
-        self._store.save_run(run.status())
+        self._save(run)
         with self._lock:
             self._sealing.pop(run_id, None)
+
+    def _save(self, *runs: Run) -> None:
+        """Store how runs are; what cannot be stored now is kept at hand and stored with the next.
+
+        One after another, so that no older status comes last.
+        """
+        with self._saving:
+            self._unsaved |= {run.run_id: run for run in runs}
+            for run in list(self._unsaved.values()):
+                try:
+                    self._store.save_run(run.status())
+                except Exception:
+                    log.exception("run %s cannot be stored and is tried again", run.run_id)
+                else:
+                    del self._unsaved[run.run_id]
 
     # --- from outside
 
     def find(self, run_id: str) -> Run | None:
-        """The run, while it goes on or its file is being finished."""
+        """The run, while it goes on, its file is being finished, or it could not be stored."""
         with self._lock:
-            return self._active.get(run_id) or self._sealing.get(run_id)
+            live = self._active.get(run_id) or self._sealing.get(run_id)
+        return live or self._unsaved.get(run_id)
 
     def status(self, run_id: str) -> dict[str, Any]:
         """A run's status, live or stored."""
@@ -240,3 +276,4 @@ class RunManager:
                 run.stop(force=force, user="daemon")
             for run in self.active():
                 run.ended.wait(timeout)
+        self._save()
