@@ -35,7 +35,7 @@ POLL_SECS = 0.2
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True, max=1000), default=1.0,
+@click.option("--speed", type=click.FloatRange(min=0.001, max=1000), default=1.0,
               show_default=True, help="How many times faster than it was recorded.")  # fmt: skip
 @click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
 @click.option("--stream", "streams", multiple=True, help="Only this stream; several may be given.")

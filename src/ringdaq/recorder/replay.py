@@ -29,6 +29,10 @@ from ringdaq.model import SAMPLES, StreamSpec
 from ringdaq.recorder.readback import Array, RecordedFile, RecordedStream
 
 BLOCK_ROWS = 4096
+MIN_SPEED = 0.001
+MAX_SPEED = 1000.0
+# So small that a time's rest, times it, stays far below 2**63.
+MAX_DENOMINATOR = 10**6
 
 
 class ReplayOptions(Section):
@@ -36,8 +40,8 @@ class ReplayOptions(Section):
 
     file: FilePath
     """The recording; a relative path begins at the folder of the file that names it."""
-    speed: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """How many times faster than it was recorded."""
+    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = 1.0
+    """How many times faster than it was recorded, 0.001 to 1000."""
     loop: bool = False
     """Begin again at the end; otherwise the streams fall silent there."""
     streams: list[str] = Field(default_factory=list)
@@ -55,6 +59,18 @@ class _Track:
     row: int = 0
 
 
+def as_ratio(speed: float) -> Fraction:
+    """A speed as the ratio that is played: six digits behind the point, or a third, are exact."""
+    return Fraction(str(speed)).limit_denominator(MAX_DENOMINATOR)
+
+
+def stretched(since: Array, speed: Fraction) -> Array:
+    """Nanoseconds at a speed, rounded down; whole and rest apart, so that none leaves int64."""
+    whole, rest = np.divmod(since, speed.numerator)
+    times: Array = whole * speed.denominator + rest * speed.denominator // speed.numerator
+    return times
+
+
 class RecordingReplay:
     """SampleProducer; what was simulated stays so, and every stream says what it replays."""
 
@@ -65,7 +81,7 @@ class RecordingReplay:
         self._options = options
         self._file = file
         self._timer = timer or MonotonicTimer()
-        self._speed = Fraction(str(options.speed))
+        self._speed = as_ratio(options.speed)
         self._streams = _chosen(file, options.streams)
         self._recorded_nanos = min(int(s.times(0, 1)[0]) for s in self._streams)
 
@@ -114,7 +130,7 @@ class RecordingReplay:
         while track.row < end:
             last = min(end, track.row + BLOCK_ROWS)
             since = track.stream.times(track.row, last) - self._recorded_nanos
-            times = begun + since * speed.denominator // speed.numerator
+            times = begun + stretched(since, speed)
             WRITERS[track.stream.spec.kind](track, times, last)
             track.row = last
 
