@@ -126,8 +126,16 @@ def _links(group: Any) -> dict[str, str]:
     return {
         str(item.attrs["name"]): link
         for link, item in group.items()
-        if link != TIME and "name" in item.attrs and hasattr(item, "shape")
+        if link != TIME
+        and "name" in item.attrs
+        and hasattr(item, "shape")
+        # The dataset that `value` points to is there under its own link, as its mask is.
+        and not _is_soft(group, link)
     }
+
+
+def _is_soft(group: Any, link: str) -> bool:
+    return isinstance(group.get(link, getlink=True), hdf5.h5py_module().SoftLink)
 
 
 def _spec(group: Any, links: Mapping[str, str]) -> StreamSpec:

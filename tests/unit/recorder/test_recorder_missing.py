@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from recorder_bench import START, STEP
 
+from ringdaq.model import Channel, StreamSpec
 from ringdaq.recorder import recover
 from ringdaq.recorder.readback import RecordedFile
+from ringdaq.streams import StreamWriter
 
 LACKING = [False, False, True, False, False]
 
@@ -32,3 +34,18 @@ def test_a_frame_may_lack_a_number(bench, tmp_path, behind):
     check(bench.file)
     recover(bench.journal, output=tmp_path / "again.h5")
     check(tmp_path / "again.h5")
+
+
+@pytest.mark.parametrize("column", ["power", "value", "zeal"])
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_a_column_that_is_linked_as_value_keeps_what_it_lacks(bench, ring_directory, column, dtype):
+    spec = StreamSpec("meter", "rows", (Channel(column, dtype, "W"),), instrument="meter")
+    bench.writers["meter"] = StreamWriter.create(ring_directory, spec, capacity_bytes=1 << 20)
+    recording = bench.record()
+    for n, lacks in enumerate(LACKING):
+        bench.writers["meter"].append(START + n * STEP, None if lacks else n)
+    assert bench.end(recording)["state"] == "sealed"
+    with RecordedFile(bench.file) as file:
+        meter = file.streams["meter"]
+        assert meter.spec == spec
+        np.testing.assert_array_equal(meter.missing(column), LACKING)
