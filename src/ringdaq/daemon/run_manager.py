@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringdaq.config import Rig
 from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.control_server import ARRIVED
 from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.prepare import Preparer, limits_of
 from ringdaq.daemon.publish import Publisher
@@ -54,6 +57,7 @@ class RunManager:
         self._saving = threading.Lock()
         self._unsaved: dict[str, Run] = {}
         self._closing = False
+        self._panicked = -math.inf
 
     # --- scripts
 
@@ -95,8 +99,10 @@ class RunManager:
     ) -> str:
         """Start a run of a stored script; returns its id once its process runs.
 
-        Raises `BusyError` where `unless` has a reason not to, just before anything happens.
+        Raises `BusyError` where `unless` has a reason not to, just before anything happens, and
+        where a panic came after the run was asked for.
         """
+        arrived = ARRIVED.get(time.monotonic())
         require_walls(self._rig.scripts.policy)
         self._save()
         stored = self._store.script(script)
@@ -116,7 +122,7 @@ class RunManager:
             entry=ready.entry,
             language=ready.language,
         )
-        self._admit(run, unless)
+        self._admit(run, unless, arrived)
         self._audit.note(user, "run.start", run.run_id, new=stored["name"])
         try:
             run.start()
@@ -142,8 +148,13 @@ class RunManager:
         """What a run of the stored script would take, from the rig's twin; nothing real moves."""
         return self._dry_runs.run(self._store.script(script), parameters, instruments)
 
-    def _admit(self, run: Run, unless: Callable[[], str]) -> None:
+    def _admit(self, run: Run, unless: Callable[[], str], arrived: float) -> None:
         with self._lock:
+            if arrived <= self._panicked:
+                raise BusyError(
+                    "a panic came after the run was asked for, and it is not started: start it "
+                    "again if it is still wanted"
+                )
             if reason := unless():
                 raise BusyError(f"the run is not started: {reason}")
             if self._closing:
@@ -261,6 +272,13 @@ class RunManager:
         stored = self._store.runs(script_id=script_id, limit=100_000 if state else limit)
         live = [self.status(s["run_id"]) if self.find(s["run_id"]) else s for s in stored]
         return [s for s in live if state is None or s["state"] == state][:limit]
+
+    def note_panic(self) -> None:
+        """Start nothing that was asked for before now; waits for nothing.
+
+        What was let in already is among the `active` ones from here on.
+        """
+        self._panicked = time.monotonic()
 
     def active(self) -> list[Run]:
         """The runs that go on."""
