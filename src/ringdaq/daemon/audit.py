@@ -28,6 +28,7 @@ _ENCODE = json.JSONEncoder(default=repr).encode
 Entry = tuple[int, int, str, str, str, Any, Any, str]
 """Number, time, who, action, target, old, new, outcome."""
 MAX_REFUSED = 10_000
+FLUSH_SECS = 10.0
 
 
 class Audit:
@@ -87,17 +88,22 @@ class Audit:
         if not self._due.is_set():
             self._due.set()
 
-    def flush(self) -> None:
-        """Wait until every entry noted so far is on disk."""
+    def flush(self) -> bool:
+        """Wait until every entry noted so far is in the database; whether it is, after a while."""
         with self._changed:
             until = self._next
             self._hurry.set()
-            self._changed.wait_for(lambda: self._written >= until or self._ended)
+            self._changed.wait_for(lambda: self._written >= until or self._ended, FLUSH_SECS)
             self._hurry.clear()
+            return self._written >= until
 
     def refused(self, since_nanos: int) -> list[dict[str, Any]]:
-        """What was refused or failed since then, old to new: limits, interlocks, faults."""
-        self.flush()
+        """What was refused or failed since then, old to new: limits, interlocks, faults.
+
+        Where the database cannot be written for long, what it does not have yet is missing.
+        """
+        if not self.flush():
+            log.error("what was refused in the last seconds is in the audit log's tail alone")
         return self._store.refused(since_nanos, MAX_REFUSED)[::-1]
 
     def close(self) -> None:

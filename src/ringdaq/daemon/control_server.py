@@ -31,7 +31,7 @@ MAX_PEERS = 128
 # Requests that may take long have threads of their own, so that none delays a stop or a question.
 # When the request that a thread works on came in, in monotonic seconds.
 ARRIVED: ContextVar[float] = ContextVar("arrived")
-THREADS = {"urgent": 8, "quick": 8, "questions": 16, "commands": 32, "waiting": 64}
+THREADS = {"panic": 4, "urgent": 8, "quick": 8, "questions": 16, "commands": 32, "waiting": 64}
 KIND_OF = {
     "instruments.call": "commands",
     "runs.wait": "waiting",
@@ -45,7 +45,7 @@ KIND_OF = {
     "pipeline.set": "waiting",
     "pipeline.stats": "waiting",
 }
-URGENT_METHODS = frozenset({"panic", "runs.stop", "shutdown"})
+URGENT_METHODS = frozenset({"runs.stop", "shutdown"})
 MAX_REQUESTS_OF_A_PEER = 64
 _CREDENTIALS = struct.Struct("3i")
 
@@ -77,6 +77,8 @@ Method = Callable[..., Any]
 def kind_of(message: Message) -> str:
     """Which threads answer a request."""
     method, params = message.get("method"), message.get("params")
+    if method == "panic":
+        return "panic"  # which stops that hang must not hold up
     if method in URGENT_METHODS:
         return "urgent"
     verb = params.get("verb") if isinstance(params, dict) else None

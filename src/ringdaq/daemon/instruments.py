@@ -20,6 +20,7 @@ from ringdaq.errors import (
     InstrumentBusyError,
     InstrumentError,
     InstrumentFaultError,
+    LimitError,
     MissingCapabilityError,
     NotConnectedError,
     RingdaqError,
@@ -30,6 +31,7 @@ from ringdaq.model import Channel, StreamSpec
 log = logging.getLogger(__name__)
 
 MOTION_SECS = 120.0
+MAX_MOTION_SECS = 7 * 86_400.0
 _SHORTEST_SECS = 0.001
 # Verbs that only ask: they are carried out for everybody and are not worth an audit entry.
 ASKING = frozenset({
@@ -223,24 +225,32 @@ class InstrumentHost:
     # --- motion and reading, with what they leave in the streams
 
     def _move_abs(self, position: Any, timeout: float = MOTION_SECS) -> float:
-        return self._move("move_abs", self._within_limits("position", position), timeout)
+        return self._move(self._within_limits("position", position), timeout)
 
     def _move_rel(self, distance: Any, timeout: float = MOTION_SECS) -> float:
         step = check_number(distance, instrument=self.name, what="distance")
-        self._within_limits("position", self._way("position")() + step)
-        return self._move("move_rel", step, timeout)
+        # To the place that was checked: from wherever else it is by then, it could go too far.
+        return self._move_abs(self._way("position")() + step, timeout)
 
-    def _move(self, verb: str, value: float, timeout: float) -> float:
+    def _move(self, target: float, timeout: float) -> float:
         """Start a motion, wait for rest, and return the position as read back."""
-        limit = check_number(timeout, instrument=self.name, what="timeout")
-        self._way(verb)(_wanted_since(), value)
-        self._settled_within(limit)()
+        settle = self._settled_within(timeout)
+        self._way("move_abs")(_wanted_since(), target)
+        settle()
         return cast(float, self.reading("position")())
 
     def _wait_settled(self, timeout: float = MOTION_SECS) -> None:
-        self._settled_within(check_number(timeout, instrument=self.name, what="timeout"))()
+        self._settled_within(timeout)()
 
-    def _settled_within(self, limit: float) -> Callable[[], None]:
+    def _settled_within(self, timeout: float) -> Callable[[], None]:
+        """What waits for rest; refuses a timeout that is none, while nothing moves yet."""
+        limit = check_number(timeout, instrument=self.name, what="timeout")
+        if not 0 < limit <= MAX_MOTION_SECS:
+            raise LimitError(
+                f"{self.name}: timeout must lie above 0 and up to {MAX_MOTION_SECS:g} s; "
+                f"found {limit:g}; nothing moved",
+                instrument=self.name,
+            )
         if limit != MOTION_SECS:
             return self._line.settling(limit)
         return self._ways.get("settle") or self._ways.setdefault(
@@ -293,8 +303,16 @@ class InstrumentHost:
 
     def stop(self) -> None:
         """End its motion now, and what waits to move it."""
+        self.calm()
+        self.halt()
+
+    def calm(self) -> None:
+        """Refuse what was asked of it before now; waits for nothing."""
         self._line.calm()
-        if "Movable" in self.entry.capabilities:
+
+    def halt(self) -> None:
+        """End its motion now."""
+        if self.entry.instrument is not None and "Movable" in self.entry.capabilities:
             self._movable.stop()
 
     def make_safe(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from ringdaq.config import DaemonConfig, Rig, nearest, raise_problems
 from ringdaq.daemon.api import Api
@@ -255,29 +256,37 @@ class Daemon:
             raise ServiceError(self._failure)
 
     def close(self) -> None:
-        """Go down in order: runs, sources, recordings, children, instruments, rings."""
+        """Go down in order: runs, sources, recordings, children, instruments, rings.
+
+        What fails of it is told, and does not keep the rest from being done.
+        """
         self.stopping.set()
-        self._queue.close()
-        self._runs.close(STOP_RUN_SECS)
-        self._queue.join()
-        self._spares.close()
-        for source in (self._sweeper, *self._sources):
-            source.stop()
-        self._make_safe()
-        self._pipelines.close()
-        self._keeper.close()
-        self._seal()
-        for child in reversed(self._children):
-            child.stop()
-        self._server.close()
-        self._publisher.close()
-        self._old_rings.close()
-        self._close_instruments()
-        self._catalogue.close()
-        self._audit.close()
-        self._store.close()
-        self.state.release()
-        self._bell.close()
+        steps: tuple[Callable[[], object], ...] = (
+            self._queue.close,
+            partial(self._runs.close, STOP_RUN_SECS),
+            self._queue.join,
+            self._spares.close,
+            *(source.stop for source in (self._sweeper, *self._sources)),
+            self._make_safe,
+            self._pipelines.close,
+            self._keeper.close,
+            self._seal,
+            *(child.stop for child in reversed(self._children)),
+            self._server.close,
+            self._publisher.close,
+            self._old_rings.close,
+            self._close_instruments,
+            self._catalogue.close,
+            self._audit.close,
+            self._store.close,
+            self.state.release,
+            self._bell.close,
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("the daemon could not end a part of itself in good order")
 
     def _seal(self) -> None:
         try:

@@ -6,9 +6,11 @@ import getpass
 import logging
 import re
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -19,11 +21,12 @@ from ringdaq.daemon.instruments import InstrumentHost
 from ringdaq.daemon.plans import Execution, shape
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
-from ringdaq.daemon.safety import make_all_safe
+from ringdaq.daemon.safety import make_all_safe, stop_all
 from ringdaq.daemon.workers import InlineCalls
-from ringdaq.errors import InstrumentError, ScriptStoppedError, to_wire
+from ringdaq.errors import InstrumentError, ScriptStoppedError, StreamError, to_wire
 from ringdaq.model import RunState
 from ringdaq.scripts import Binding, Language, Limits, Outcome, PlanControl, ScriptProcess
+from ringdaq.scripts.errands import ASKED_AT
 from ringdaq.scripts.spawn import Spawned
 
 log = logging.getLogger(__name__)
@@ -139,15 +142,15 @@ class Run:
             raise
 
     def _armed_since(self) -> float:
-        """Now, in monotonic seconds; raises `ScriptStoppedError` where all was disarmed.
+        """When the script asked, in monotonic seconds; raises where all was disarmed.
 
         In this order: what was asked at that time is refused if the instruments were made safe
-        since, see `InstrumentHost.call`.
+        since, see `InstrumentHost.call`. Raises `ScriptStoppedError`.
         """
-        now = time.monotonic()
+        asked = ASKED_AT.get(None) or time.monotonic()
         if self._disarmed:
             raise ScriptStoppedError("the run was stopped")
-        return now
+        return asked
 
     def emit(self, values: dict[str, Any]) -> None:
         """Write a row into the run's own stream."""
@@ -233,20 +236,38 @@ class Run:
                 log.error("run %s: %s is not known to be safe: %s", self.run_id, name, how)
         if self._process.pid and not self._process.wait_idle(IDLE_SECS):
             log.error("run %s: an instrument has not come back from its last verb", self.run_id)
-        self._line = outcome.line
-        self._note_progress()
-        self._diary.write()
-        self._last_values = self._live_values()
-        self._put_back()
-        self._ended, self._error = now_nanos(), outcome.error
-        self._close_recording(outcome)
-        self._emitted.close()
-        self._diary.close()
+        self._line, self._error, self._ended = outcome.line, outcome.error, now_nanos()
+        self._keep_end(outcome)
         for host in self.hosts.values():
             host.release(self.owner)
         self._state = outcome.state
-        self._audit.note(self._user, "run.end", self.run_id, new=outcome.state.value)
+        self._try(partial(self._note_end, outcome.state.value))
         self.ended.set()
+
+    def _note_end(self, state: str) -> None:
+        self._audit.note(self._user, "run.end", self.run_id, new=state)
+
+    def _keep_end(self, outcome: Outcome) -> None:
+        """Write down how it ended; what fails of that must not keep the instruments from others."""
+        for step in (
+            self._note_progress,
+            self._diary.write,
+            self._keep_values,
+            self._put_back,
+            partial(self._close_recording, outcome),
+            self._emitted.close,
+            self._diary.close,
+        ):
+            self._try(step)
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception:
+            log.exception("run %s: a part of its end is not written down", self.run_id)
+
+    def _keep_values(self) -> None:
+        self._last_values = self._live_values()
 
     def _put_back(self) -> None:
         for host in self.hosts.values():
@@ -261,12 +282,26 @@ class Run:
             "error": outcome.error,
             "ended_nanos": self._ended,
             "settings": {host.name: self._settings(host) for host in self._rig_hosts},
-            "counters": {
-                ring.spec.name: ring.statistics()._asdict() for ring in self._publisher.open_rings()
-            },
-            "refused": self._audit.refused(self._started),
+            "counters": self._counters(),
+            "refused": self._refused(),
         }
         self._desk.close(self.run_id, end)
+
+    def _counters(self) -> dict[str, Any]:
+        found = {}
+        for ring in self._publisher.open_rings():
+            try:
+                found[ring.spec.name] = ring.statistics()._asdict()
+            except StreamError as error:
+                log.error("run %s: no counters of %s: %s", self.run_id, ring.spec.name, error)
+        return found
+
+    def _refused(self) -> list[dict[str, Any]]:
+        try:
+            return self._audit.refused(self._started)
+        except sqlite3.Error:
+            log.exception("run %s: what was refused is in the audit log alone", self.run_id)
+            return []
 
     def _settings(self, host: InstrumentHost) -> dict[str, Any]:
         try:
@@ -278,16 +313,20 @@ class Run:
 
     def stop(self, *, force: bool, user: str) -> None:
         """Ask the script to stop at its next verb and its motions to end now, or kill it."""
+        if not self.ended.is_set():
+            self._end_now(force)
+        # The note may have to wait for a disk, and comes last therefore.
         self._audit.note(user, "run.stop", self.run_id, new={"force": force})
-        if self.ended.is_set():
-            return
+
+    def _end_now(self, force: bool) -> None:
         self.announce_stop()
         if force:
             self._process.kill()
         else:
             self._process.request_stop()
-        for host in self.hosts.values():
-            host.stop()
+        for name, how in stop_all(self.hosts.values()).items():
+            if how != "stopped":
+                log.error("run %s: %s could not be stopped: %s", self.run_id, name, how)
 
     def disarm(self) -> None:
         """Let the script command nothing from now on, and kill it; waits for nothing."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from ringdaq.errors import LimitError
 
@@ -70,34 +70,69 @@ class HasSafeState(Protocol):
         """Return once it is at rest; what brakes is not safe before."""
 
 
-def _make_safe(instrument: HasSafeState, deadline_secs: float, outcome: dict[str, str]) -> None:
-    try:
-        instrument.make_safe()
-        instrument.rest(deadline_secs)
-        outcome[instrument.name] = "safe"
-    except Exception as error:
-        outcome[instrument.name] = f"{type(error).__name__}: {error}"
+class CanStop(Protocol):
+    """What can be stopped, in two steps."""
+
+    name: str
+
+    def calm(self) -> None:
+        """Refuse what was asked of it before now; waits for nothing."""
+
+    def halt(self) -> None:
+        """End its motion."""
+
+
+class _Named(Protocol):
+    name: str
+
+
+N = TypeVar("N", bound=_Named)
 
 
 def make_all_safe(
     instruments: Iterable[HasSafeState], deadline_secs: float = SAFE_DEADLINE_SECS
 ) -> dict[str, str]:
-    """Bring all instruments to their safe state at once; returns `safe` or the fault, by name.
+    """Bring all instruments to their safe state at once; returns `safe` or the fault, by name."""
 
-    Each gets a thread of its own, so one that hangs, or a worker that does, holds up no other.
+    def make_safe(instrument: HasSafeState) -> None:
+        instrument.make_safe()
+        instrument.rest(deadline_secs)
+
+    return _all_at_once(instruments, make_safe, "safe", deadline_secs)
+
+
+def stop_all(
+    instruments: Iterable[CanStop], deadline_secs: float = SAFE_DEADLINE_SECS
+) -> dict[str, str]:
+    """End all motions at once; returns `stopped` or the fault, by name.
+
+    None of them takes a command from before, even where another one's stop hangs.
     """
+    all_of_them = list(instruments)
+    for instrument in all_of_them:
+        instrument.calm()
+    return _all_at_once(all_of_them, lambda i: i.halt(), "stopped", deadline_secs)
+
+
+def _all_at_once(
+    instruments: Iterable[N], act: Callable[[N], None], done: str, deadline_secs: float
+) -> dict[str, str]:
+    """Each has a thread of its own, so one that hangs, or a worker that does, holds up no other."""
     outcome: dict[str, str] = {}
+
+    def attempt(instrument: N) -> None:
+        try:
+            act(instrument)
+            outcome[instrument.name] = done
+        except Exception as error:
+            outcome[instrument.name] = f"{type(error).__name__}: {error}"
+
     threads = []
     for instrument in instruments:
         outcome[instrument.name] = f"no answer within {deadline_secs:g} s"
-        thread = threading.Thread(
-            target=_make_safe,
-            args=(instrument, deadline_secs, outcome),
-            name=f"safe-{instrument.name}",
-            daemon=True,
-        )
-        thread.start()
-        threads.append(thread)
+        name = f"{done}-{instrument.name}"
+        threads.append(threading.Thread(target=attempt, args=(instrument,), name=name, daemon=True))
+        threads[-1].start()
     for thread in threads:
         thread.join(deadline_secs)
     return dict(outcome)

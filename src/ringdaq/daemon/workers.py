@@ -39,6 +39,13 @@ class _Job(Generic[T]):
         self.done.release()
 
 
+def _refusal_after(what: str) -> InstrumentTimeoutError:
+    return InstrumentTimeoutError(
+        f"{what} is not carried out: the call before it did not come back in time, and its caller "
+        "was told so"
+    )
+
+
 class Watch:
     """What a thread that calls workers in its own name is in, for whoever watches its deadlines."""
 
@@ -46,6 +53,7 @@ class Watch:
         self.busy: tuple[Worker, str, float, float] | None = None
         """The worker, the call, its deadline in seconds, and when it began (monotonic)."""
         self.abandoned = False
+        """Whether nobody waits for its thread any more, which then carries out no further call."""
 
     def overdue(self) -> InstrumentTimeoutError | None:
         """The error of a call that has outlived its deadline; nobody waits for it any more then."""
@@ -146,6 +154,8 @@ class Worker:
                 watch = own.watch
                 if watch is None:
                     return self._hand_over(_Job(function, args), deadline_secs, what)
+                if watch.abandoned:
+                    raise _refusal_after(what)
                 if wanted:
                     time.sleep(YIELD_SECS)
                 if not acquire(False):
@@ -169,7 +179,10 @@ class Worker:
         self._jobs.put(job)
         if not job.done.acquire(timeout=deadline_secs):
             job.cancelled = True
-            raise self.give_up(what, deadline_secs)
+            error = self.give_up(what, deadline_secs)
+            if job.done.acquire(blocking=False):
+                self.take_back()  # it ended at the last moment, perhaps before it was given up
+            raise error
         if job.error is not None:
             raise job.error
         return cast(T, job.result)
@@ -193,7 +206,10 @@ class Worker:
         self._wanted.append(None)
         try:
             if not self._turn.acquire(timeout=deadline_secs):
-                raise self.give_up(what, deadline_secs)
+                error = self.give_up(what, deadline_secs)
+                if not self._turn.acquire(blocking=False):
+                    raise error
+                self.take_back()  # the call before came back at the last moment
         finally:
             self._wanted.pop()
 

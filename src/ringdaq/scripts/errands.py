@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -37,6 +38,12 @@ class ScriptHost(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises `ScriptStoppedError` when a stop was asked for."""
+
+
+# Since when the request that a thread carries out is wanted, in monotonic seconds: taken before it
+# was last looked whether the run is to stop, so that whoever stops its instruments after that look
+# can tell that this request came before.
+ASKED_AT: ContextVar[float] = ContextVar("asked_at")
 
 
 @dataclass

@@ -25,7 +25,7 @@ from ringdaq.errors import (
     to_wire,
 )
 from ringdaq.scripts import outcome as ends
-from ringdaq.scripts.errands import Errands, Life, ScriptHost
+from ringdaq.scripts.errands import ASKED_AT, Errands, Life, ScriptHost
 from ringdaq.scripts.hold import Hold
 from ringdaq.scripts.languages import Language
 from ringdaq.scripts.limits import Limits
@@ -357,6 +357,7 @@ class ScriptProcess:
         with self._mutex:
             if self._life.gone or self._life.killed:
                 return
+            ASKED_AT.set(time.monotonic())
             refused = self._life.stop_asked and not closing
             self._calling = None if refused else message
         reply = {} if refused else self._outcome_of_call(message, closing)

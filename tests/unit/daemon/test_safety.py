@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ringdaq.daemon.safety import check_limit, check_number, make_all_safe
+from ringdaq.daemon.safety import check_limit, check_number, make_all_safe, stop_all
 from ringdaq.errors import LimitError
 
 
@@ -67,3 +67,32 @@ def test_one_that_hangs_or_breaks_keeps_no_other_from_its_safe_state():
         "hung": "no answer within 0.1 s",
     }
     hung.release.set()
+
+
+class Axis:
+    def __init__(self, name, log, halt=lambda: None):
+        self.name, self._log, self._halt = name, log, halt
+
+    def calm(self):
+        self._log.append(f"{self.name} calmed")
+
+    def halt(self):
+        self._halt()
+        self._log.append(f"{self.name} stopped")
+
+
+def test_all_are_calmed_before_any_is_stopped_and_one_that_hangs_holds_up_no_other():
+    log, release = [], threading.Event()
+
+    def broken():
+        raise OSError("cable out")
+
+    axes = [Axis("hung", log, lambda: release.wait(30)), Axis("broken", log, broken)]
+    outcome = stop_all([*axes, Axis("good", log)], deadline_secs=0.1)
+    assert log == ["hung calmed", "broken calmed", "good calmed", "good stopped"]
+    assert outcome == {
+        "hung": "no answer within 0.1 s",
+        "broken": "OSError: cable out",
+        "good": "stopped",
+    }
+    release.set()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ringdaq.daemon.workers import QUEUE_LENGTH, Worker
+from ringdaq.daemon.workers import QUEUE_LENGTH, Watch, Worker, inline
 from ringdaq.errors import BusyError, InstrumentTimeoutError
 
 
@@ -87,3 +87,30 @@ def test_a_full_queue_refuses_instead_of_growing(worker):
     for thread in [first, *waiting]:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_a_call_that_ends_as_it_is_given_up_blocks_nobody(worker, monkeypatch):
+    release, give_up = threading.Event(), worker.give_up
+
+    def after_its_end(what, deadline_secs):
+        release.set()
+        with worker._turn:  # which the worker holds until the call has ended
+            pass
+        return give_up(what, deadline_secs)
+
+    monkeypatch.setattr(worker, "give_up", after_its_end)
+    with pytest.raises(InstrumentTimeoutError, match="should end within"):
+        worker.call(lambda: release.wait(30), deadline_secs=0.01, what="meter.read")
+    assert worker.call(lambda: 1, deadline_secs=30, what="meter.read") == 1
+
+
+def test_an_inline_thread_whose_call_was_given_up_carries_out_no_other(worker):
+    watch = Watch()
+
+    def look():
+        assert watch.overdue() is not None
+
+    with inline(watch):
+        worker.call(look, deadline_secs=0.0, what="meter.read")
+        with pytest.raises(InstrumentTimeoutError, match=r"stage\.move_abs is not carried out"):
+            worker.call(lambda: 1, deadline_secs=5, what="stage.move_abs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,11 @@ from ringdaq.daemon.emitted import EmittedStream
 from ringdaq.daemon.instruments import WANTED_SINCE, InstrumentHost
 from ringdaq.daemon.plans.plan import Control, Flight, Plan, Target
 from ringdaq.daemon.publish import Publisher
+from ringdaq.daemon.safety import stop_all
 from ringdaq.daemon.workers import Watch, inline
 from ringdaq.errors import InstrumentTimeoutError, MissingCapabilityError
+
+log = logging.getLogger(__name__)
 
 # Columns with more values than this stay in the stream and are not given back to the script.
 MAX_RETURNED = 100_000
@@ -52,6 +56,7 @@ class Execution:
         self._settled = [*(a.settling() for a in axes), *readings]
         self._passing = [*(a.reading("position") for a in axes), *readings]
         self._rows: list[tuple[Any, ...]] | None = []
+        self._velocity_before: Any = None
 
     def run(self) -> dict[str, list[Any]] | None:
         """Go through all points; returns the rows by column, or `None` where they are too many.
@@ -73,7 +78,7 @@ class Execution:
             self._control.tell()
             overdue = self._watch.overdue()
             if overdue is not None:
-                self._stop_axes()
+                self._leave(failed=True)
                 raise overdue
 
     def _run_here(self) -> None:
@@ -82,9 +87,25 @@ class Execution:
                 self._carry_out()
         except BaseException as error:
             self._error = error
-            self._stop_axes()
         finally:
+            if not self._watch.abandoned:
+                self._leave(failed=self._error is not None)
             self._done.set()
+
+    def _leave(self, *, failed: bool) -> None:
+        """Stop the axes of a plan that failed, and put back what it had set."""
+        if failed:
+            for name, how in stop_all(self._axes).items():
+                if how != "stopped":
+                    log.error("%s was to be stopped, as its scan failed: %s", name, how)
+        before, self._velocity_before = self._velocity_before, None
+        if before is None:
+            return
+        WANTED_SINCE.set(time.monotonic())  # after a stop, too
+        try:
+            self._axes[0].perform("configure", [], {"velocity": before})
+        except Exception as error:
+            log.error("%s does not have its velocity back: %s", self._axes[0].name, error)
 
     def _carry_out(self) -> None:
         WANTED_SINCE.set(self._begun)
@@ -95,10 +116,6 @@ class Execution:
             self._fly(self._plan)
         else:
             self._step(self._plan)
-
-    def _stop_axes(self) -> None:
-        for host in self._axes:
-            host.stop()
 
     # --- point by point
 
@@ -155,13 +172,9 @@ class Execution:
         if flight.velocity is None:
             self._cross(flight)
             return
-        before = self._velocity(axis)
+        self._velocity_before = self._velocity(axis)
         axis.perform("configure", [], {"velocity": flight.velocity})
-        try:
-            self._cross(flight)
-        finally:
-            WANTED_SINCE.set(time.monotonic())  # after a stop, too
-            axis.perform("configure", [], {"velocity": before})
+        self._cross(flight)
 
     def _cross(self, flight: Flight) -> None:
         axis, length = flight.axis, abs(flight.stop - flight.start) or 1.0

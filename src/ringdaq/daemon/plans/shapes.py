@@ -22,7 +22,7 @@ from ringdaq.daemon.plans.plan import (
     distinct,
 )
 from ringdaq.daemon.safety import check_number
-from ringdaq.errors import BadRequestError, GrantError
+from ringdaq.errors import BadRequestError, GrantError, LimitError
 
 MIN_PERIOD_SECS = 0.001
 
@@ -188,7 +188,13 @@ class _Shapes:
     def _velocity(self, mover: InstrumentHost, velocity: Any) -> float:
         if "configure" not in mover.entry.verbs:
             raise BadRequestError(f"{mover.name} has no velocity to set; leave velocity out")
-        return check_number(velocity, instrument=mover.name, what="velocity")
+        speed = check_number(velocity, instrument=mover.name, what="velocity")
+        if speed <= 0:
+            raise LimitError(
+                f"{mover.name}: velocity must be above 0; found {speed:g}; nothing moved",
+                instrument=mover.name,
+            )
+        return speed
 
     def _groups(self, name: str, args: Sequence[Any], size: int, words: str) -> list[Sequence[Any]]:
         if not args or len(args) % size:
