@@ -210,13 +210,14 @@ class Api:
     def _panic(self, peer: Peer, user: str = "") -> dict[str, Any]:
         """Nobody commands any more; everything to its safe state; what waits for a disk is last."""
         who = user or peer.who
+        self._runs.note_panic()
         self._queue.hold(f"panic by {who}")
         for run in self._runs.active():
             run.disarm()
         outcome = make_all_safe(h for h in self._hosts.values() if h.entry.instrument)
-        self._audit.note(who, "panic", "all instruments", new=outcome)
         for run in self._runs.active():
             run.stop(force=True, user=who)
+        self._audit.note(who, "panic", "all instruments", new=outcome)
         self._queue.keep()
         return {"instruments": outcome}
 
