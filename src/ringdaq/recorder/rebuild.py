@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ringdaq.errors import RecordingError
+from ringdaq.recorder.awaited import newest_description
+from ringdaq.recorder.description import Description, parse_description
 from ringdaq.recorder.entries import Manifest
 from ringdaq.recorder.journal import DirectoryLock
 from ringdaq.recorder.live import LiveFile
@@ -111,6 +113,16 @@ def find_description(directory: Path) -> Mapping[str, Any]:
         "a journal has segments named 'segment-*.journal' and describes its recording in each; "
         f"found none that is whole: {directory}"
     )
+
+
+def orphan_description(directory: Path) -> Description:
+    """What is to be finished of a recording that nobody describes any more.
+
+    The newest description knows the streams that came last, and the end if there was one.
+    Raises `RecordingError` when the journal holds none.
+    """
+    plain = newest_description(directory) or find_description(directory)
+    return parse_description({**plain, "directory": str(directory)})
 
 
 def _original_path(directory: Path, description: Mapping[str, Any]) -> Path:

@@ -24,7 +24,7 @@ from ringdaq.errors import RecordingError, RingdaqError
 from ringdaq.recorder.alarm import Alarm
 from ringdaq.recorder.catalogue.noter import Noter
 from ringdaq.recorder.description import Description, parse_description
-from ringdaq.recorder.rebuild import find_description
+from ringdaq.recorder.rebuild import orphan_description
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.reports import CALL_SECS, Reporter
 from ringdaq.recorder.seal import read_mark, unsealed
@@ -134,9 +134,9 @@ class RecorderService:
             if sealed is not None:
                 self._reporter.put({**sealed, "state": "sealed", "error": None})
                 return True
-            plain = {**find_description(directory), "directory": str(directory)}
-            if plain["recording_id"] not in self._recordings:
-                self._open(parse_description(plain)).interrupt()
+            description = orphan_description(directory)
+            if description.recording_id not in self._recordings:
+                self._open(description).interrupt()
         except BlockingIOError:
             return False
         except (OSError, RecordingError) as error:
