@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ringdaq.clock import now_nanos
@@ -22,6 +23,8 @@ MAX_ENTRIES = 10_000
 MAX_REPEATS = 1_000_000
 # How often a run that an instrument's owner keeps from starting is tried again.
 RETRY_SECS = 0.2
+# How often a queue that could not be written down is tried again.
+KEEP_SECS = 1.0
 _CLOSE_SECS = 15.0
 ON_FAILURE = ("stop", "continue")
 Entry = dict[str, Any]
@@ -48,7 +51,7 @@ class RunQueue:
         self._entries: list[Entry] = store.queue_entries()
         self._paused = store.fact("queue_paused") or ""
         self._closing = False
-        self._waits_for = ""
+        self._waits_for = self._unkept = ""
         for entry in self._entries:
             entry["state"] = "waiting"
         if store.fact("ended_well") == "no":
@@ -96,11 +99,10 @@ class RunQueue:
             "run_id": None,
             "expected": expected,
         }
-        with self._changed:
+        with self._change():
             if len(self._entries) >= MAX_ENTRIES:
                 raise BusyError(f"the queue holds {MAX_ENTRIES} entries; remove some first")
             self._entries.append(entry)
-            self._keep()
         self._audit.note(user, "queue.add", entry["entry_id"], new=stored["name"])
         return dict(entry)
 
@@ -109,26 +111,25 @@ class RunQueue:
         with self._changed:
             return {
                 "state": "paused" if self._paused else "running",
-                "reason": self._paused or self._waits_for,
+                "reason": self._paused or self._unkept or self._waits_for,
                 "entries": [dict(e) for e in self._entries],
             }
 
     def move(self, entry_id: str, to: Any, user: str) -> dict[str, Any]:
         """Put an entry at another place, 0 being the first that waits."""
-        with self._changed:
+        place = whole(to, "the place", 0, MAX_ENTRIES)
+        with self._change():
             entry = self._waiting(entry_id)
             self._entries.remove(entry)
             first = sum(e["state"] == "running" for e in self._entries)
-            self._entries.insert(first + whole(to, "the place", 0, MAX_ENTRIES), entry)
-            self._keep()
+            self._entries.insert(first + place, entry)
         self._audit.note(user, "queue.move", entry_id, new=to)
         return self.listed()
 
     def remove(self, entry_id: str, user: str) -> dict[str, Any]:
         """Take an entry out; a run that goes on is stopped by itself, not here."""
-        with self._changed:
+        with self._change():
             self._entries.remove(self._waiting(entry_id))
-            self._keep()
         self._audit.note(user, "queue.remove", entry_id)
         return self.listed()
 
@@ -160,9 +161,8 @@ class RunQueue:
         what = new["script_id"], new["parameters"], new["instruments"]
         self._runs.check(*what)
         more = {"expected": self._expected(*what, dry_run)} if "parameters" in changes else {}
-        with self._changed:
+        with self._change():
             self._find(entry_id).update(changes | more)
-            self._keep()
         self._audit.note(user, "queue.edit", entry_id, new=changes)
         return self.listed()
 
@@ -178,16 +178,15 @@ class RunQueue:
         self._paused = reason
 
     def keep(self) -> None:
-        """Write the queue down as it is now."""
+        """Write the queue down as it is now, or as soon as that can be done."""
         with self._changed:
-            self._keep()
+            self._keep_soon()
 
     def resume(self, user: str) -> dict[str, Any]:
         """Go on with the first entry."""
         self._audit.note(user, "queue.resume", "queue")
-        with self._changed:
+        with self._change():
             self._paused = ""
-            self._keep()
         return self.listed()
 
     def _find(self, entry_id: str) -> Entry:
@@ -206,11 +205,40 @@ class RunQueue:
         self._paused = reason
         self._keep()
 
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Hold the lock and write down what changes within; what cannot be written is undone."""
+        with self._changed:
+            paused, before = self._paused, [(entry, dict(entry)) for entry in self._entries]
+            try:
+                yield
+                self._keep()
+            except BaseException:
+                self._paused = self._paused or paused
+                self._entries = [entry for entry, _ in before]
+                for entry, as_it_was in before:
+                    entry.update(as_it_was)
+                raise
+
     def _keep(self) -> None:
-        """Write it down and wake whoever serves it; the caller holds the lock."""
-        self._store.save_queue(self._entries)
-        self._store.set_fact("queue_paused", self._paused)
-        self._changed.notify_all()
+        """Write it down and wake whoever serves it; the caller holds the lock.
+
+        Where it raises, the serving thread starts nothing until it has written it down itself.
+        """
+        self._unkept = "the queue cannot be written down; make room on the disk, see the log"
+        try:
+            self._store.save_queue(self._entries)
+            self._store.set_fact("queue_paused", self._paused)
+            self._unkept = ""
+        finally:
+            self._changed.notify_all()
+
+    def _keep_soon(self) -> None:
+        """`_keep` for what has happened and cannot be undone; the caller holds the lock."""
+        try:
+            self._keep()
+        except Exception:
+            log.exception("the queue cannot be written down and is tried again")
 
     # --- the serving thread
 
@@ -228,53 +256,69 @@ class RunQueue:
         """Wait until the last run's end is written down; called after the runs have ended."""
         if self._thread.is_alive():
             self._thread.join(_CLOSE_SECS)
-        self._store.set_fact("ended_well", "yes")
+        try:
+            with self._changed:
+                if self._unkept:
+                    self._keep()
+            self._store.set_fact("ended_well", "yes")
+        except Exception:
+            log.exception("the queue cannot be written down; the next daemon finds it paused")
 
     def _serve(self) -> None:
         while (entry := self._next()) is not None:
-            try:
-                ended = self._begin(entry)
-            except (InstrumentBusyError, BusyError) as error:
-                self._wait_for_owner(entry, str(error))
-            except RingdaqError as error:
-                self._finish(entry, f"{entry['script_name']} could not start: {error}")
-            except Exception as error:
-                log.exception("the queue could not start %s", entry["script_name"])
-                self._finish(entry, f"{entry['script_name']} could not start: {error}")
-            else:
-                self._finish(entry, ended())
+            if run_id := self._begin(entry):
+                self._finish(entry, self._failure_of(run_id))
 
     def _next(self) -> Entry | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or (self._entries and not self._paused))
+            while not self._closing and (self._unkept or self._paused or not self._entries):
+                self._changed.wait(KEEP_SECS if self._unkept else None)
+                if self._unkept:
+                    self._keep_soon()
             if self._closing:
                 return None
             entry = self._entries[0]
             entry["state"] = "running"
             return entry
 
-    def _begin(self, entry: Entry) -> Callable[[], str]:
-        """Start the entry's run; returns what waits for its end and says what went wrong, if so."""
-        run_id = self._runs.start(
+    def _begin(self, entry: Entry) -> str:
+        """Start the entry's run; returns its id, or nothing where it did not start."""
+        try:
+            run_id = self._start(entry)
+        except (InstrumentBusyError, BusyError) as error:
+            self._wait_for_owner(entry, str(error))
+            return ""
+        except Exception as error:
+            if not isinstance(error, RingdaqError):
+                log.exception("the queue could not start %s", entry["script_name"])
+            self._finish(entry, f"{entry['script_name']} could not start: {error}")
+            return ""
+        with self._changed:
+            entry["run_id"] = run_id
+            self._waits_for = ""
+            self._keep_soon()
+        return run_id
+
+    def _start(self, entry: Entry) -> str:
+        return self._runs.start(
             entry["script_id"],
             entry["parameters"],
             entry["instruments"],
             entry["user"],
             unless=lambda: self._paused,
         )
-        run = self._runs.find(run_id)
-        with self._changed:
-            entry["run_id"] = run_id
-            self._waits_for = ""
-            self._keep()
 
-        def ended() -> str:
+    def _failure_of(self, run_id: str) -> str:
+        """Wait for a run's end; returns what went wrong, if anything did."""
+        try:
+            run = self._runs.find(run_id)
             if run is not None:
                 run.ended.wait()
             state = self._runs.status(run_id)["state"]
-            return "" if state == RunState.COMPLETED else f"run {run_id} {state}"
-
-        return ended
+        except Exception as error:
+            log.exception("the queue cannot tell how run %s ended", run_id)
+            return f"run {run_id} has ended, and how is not known: {error}"
+        return "" if state == RunState.COMPLETED else f"run {run_id} {state}"
 
     def _wait_for_owner(self, entry: Entry, why: str) -> None:
         with self._changed:
@@ -293,4 +337,4 @@ class RunQueue:
                     self._entries.remove(entry)
             if stops:
                 self._paused = self._paused or failure
-            self._keep()
+            self._keep_soon()
