@@ -31,6 +31,8 @@ class EdfWritten:
     """Rows at the end that make no whole data record."""
     rounded: list[str] = field(default_factory=list)
     """Channels that were rounded to the format's integers, between their least and greatest."""
+    shifted: dict[str, float] = field(default_factory=dict)
+    """Channels whose calibration does not fit into the header: how far off values may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def write_edf_file(
         )
     done = EdfWritten(left_rows=len(values) - whole)
     signals = [
-        _signal(suffix, channel, values[:whole, place], float(header.rate), done)
+        _checked_signal(suffix, channel, values[:whole, place], float(header.rate), done)
         for place, channel in enumerate(channels)
     ]
     made = (edfio.Edf if suffix == "edf" else edfio.Bdf)(
@@ -98,6 +100,19 @@ def write_edf_file(
     )
     made.write(path)
     return done
+
+
+def _checked_signal(
+    suffix: str, channel: Channel, stored: Array, rate: float, done: EdfWritten
+) -> Any:
+    try:
+        return _signal(suffix, channel, stored, rate, done)
+    except ValueError as error:
+        raise RecordingError(
+            f"EDF needs finite values whose least and greatest differ and fit into eight "
+            f"characters each; the channel {channel.name!r} has others ({error}); give it another "
+            f"unit or scale, or use a format that keeps numbers as they are, such as Parquet"
+        ) from error
 
 
 def _signal(suffix: str, channel: Channel, stored: Array, rate: float, done: EdfWritten) -> Any:
@@ -114,9 +129,13 @@ def _signal(suffix: str, channel: Channel, stored: Array, rate: float, done: Edf
             low, high = int(np.iinfo(channel.dtype).min), int(np.iinfo(channel.dtype).max)
         ends = low * channel.scale + channel.offset, high * channel.scale + channel.offset
         digital = stored.astype(np.int16 if suffix == "edf" else np.int32)
-        return kind.from_digital(
+        signal = kind.from_digital(
             digital, rate, physical_range=ends, digital_range=(low, high), **facts
         )
+        off = max(abs(held - end) for held, end in zip(signal.physical_range, ends, strict=True))
+        if off > abs(channel.scale) / 2:
+            done.shifted[channel.name] = off
+        return signal
     done.rounded.append(channel.name)
     return kind(stored * channel.scale + channel.offset, rate, **facts)
 

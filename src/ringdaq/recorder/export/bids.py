@@ -27,9 +27,10 @@ def write_bids(file: RecordedFile, streams: Sequence[RecordedStream], directory:
     _text(directory / "README", _readme(file, about), done)
     _json(directory / "dataset_description.json", _description(about), done)
     _table(directory / "participants.tsv", ["participant_id"], [[SUBJECT]], done)
-    for stream in sample_streams(file, streams, done):
+    kept = sample_streams(file, streams, done)
+    for stream, label in zip(kept, _labels(kept, done), strict=True):
         for number, stretch in enumerate(stretches(file, stream, done), start=1):
-            names = f"task-{_label(about['title'])}_acq-{_label(stream.name)}"
+            names = f"task-{_label(about['title'])}_acq-{label}"
             base = f"{SUBJECT}_{names}_run-{number:02d}"
             _write_stretch(file, stream, stretch, folder, base, about, done)
     source = directory / "sourcedata"
@@ -97,6 +98,21 @@ def _readme(file: RecordedFile, about: dict[str, Any]) -> str:
 def _label(text: str) -> str:
     """A BIDS label: letters and digits only."""
     return re.sub(r"[^A-Za-z0-9]", "", text) or "run"
+
+
+def _labels(streams: Sequence[RecordedStream], done: Exported) -> list[str]:
+    """A label a stream, each once, also where a file system takes `A` for `a`."""
+    taken: dict[str, str] = {}
+    for stream in streams:
+        plain = label = _label(stream.name)
+        number = 1
+        while label.lower() in taken:
+            number += 1
+            label = f"{plain}x{number}"
+        if number > 1:
+            done.left_out.append(f"the name {stream.name}: its label would be another's; {label}")
+        taken[label.lower()] = label
+    return [*taken.values()]
 
 
 def _text(path: Path, text: str, done: Exported) -> None:

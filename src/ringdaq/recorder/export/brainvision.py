@@ -10,8 +10,8 @@ import numpy as np
 
 from ringdaq.errors import MissingExtraError
 from ringdaq.recorder.export.formats import Exported
-from ringdaq.recorder.export.provenance import file_name, write_about
-from ringdaq.recorder.export.segments import Stretch, block, sample_streams, stretches
+from ringdaq.recorder.export.provenance import write_about
+from ringdaq.recorder.export.segments import Stretch, block, new_path, sample_streams, stretches
 from ringdaq.recorder.readback import RecordedFile, RecordedStream
 
 VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "nV": 1e-9}
@@ -25,7 +25,8 @@ def write_brainvision(
     done = Exported(write_about(file, list(streams), directory))
     for stream in sample_streams(file, streams, done):
         for stretch in stretches(file, stream, done):
-            done.files += write_stretch(file, stream, stretch, directory, file_name(stretch.label))
+            base = new_path(directory, stretch, "vhdr").stem
+            done.files += write_stretch(file, stream, stretch, directory, base)
     return done
 
 

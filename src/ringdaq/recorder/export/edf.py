@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ringdaq.edf import BITS, EdfHeader, edf_library, write_edf_file
+from ringdaq.edf import BITS, EdfHeader, EdfWritten, edf_library, write_edf_file
 from ringdaq.errors import RecordingError
-from ringdaq.model import Channel
 from ringdaq.recorder.export.formats import Exported
-from ringdaq.recorder.export.provenance import file_name, write_about
-from ringdaq.recorder.export.segments import Stretch, block, sample_streams, stretches
+from ringdaq.recorder.export.provenance import write_about
+from ringdaq.recorder.export.segments import Stretch, block, new_path, sample_streams, stretches
 from ringdaq.recorder.readback import RecordedFile, RecordedStream
 
 
@@ -31,7 +30,7 @@ def _write(
     done = Exported(write_about(file, list(streams), directory))
     for stream in sample_streams(file, streams, done):
         for stretch in stretches(file, stream, done):
-            path = directory / f"{file_name(stretch.label)}.{suffix}"
+            path = new_path(directory, stretch, suffix)
             write_stretch(file, stream, stretch, path, done)
             done.files.append(path)
     return done
@@ -49,16 +48,22 @@ def write_stretch(
         written = write_edf_file(path, header, stream.spec.channels, block(stream, stretch))
     except RecordingError as error:
         raise RecordingError(f"{stretch.label!r}: {error}") from error
-    if written.left_rows:
-        done.left_out.append(
-            f"the last {written.left_rows} rows of {stretch.label}: no whole data record"
-        )
     done.left_out += [
-        f"digits of {stream.name}/{name}: {_dtype(stream.spec.channels, name)} is rounded to "
-        f"{BITS[path.suffix[1:]]} bits between its least and its greatest value"
-        for name in written.rounded
+        words for words in _losses(stream, stretch, path, written) if words not in done.left_out
     ]
 
 
-def _dtype(channels: Sequence[Channel], name: str) -> str:
-    return next(channel.dtype for channel in channels if channel.name == name)
+def _losses(
+    stream: RecordedStream, stretch: Stretch, path: Path, written: EdfWritten
+) -> Iterator[str]:
+    channels = {channel.name: channel for channel in stream.spec.channels}
+    if written.left_rows:
+        yield f"the last {written.left_rows} rows of {stretch.label}: no whole data record"
+    for name in written.rounded:
+        yield (
+            f"digits of {stream.name}/{name}: {channels[name].dtype} is rounded to "
+            f"{BITS[path.suffix[1:]]} bits between its least and its greatest value"
+        )
+    for name, off in written.shifted.items():
+        words = f"values are off by up to {off:.2g} {channels[name].unit}".rstrip()
+        yield f"the calibration of {stream.name}/{name} beyond eight characters: {words}"

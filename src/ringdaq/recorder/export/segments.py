@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from ringdaq.errors import RecordingError
 from ringdaq.model import SAMPLES
 from ringdaq.recorder.export.formats import Exported
+from ringdaq.recorder.export.provenance import file_name
 from ringdaq.recorder.readback import Array, RecordedFile, RecordedStream
 from ringdaq.streams.history_source import holes_between
 
@@ -65,6 +67,17 @@ def stretches(file: RecordedFile, stream: RecordedStream, done: Exported) -> Ite
         began = datetime.fromtimestamp(int(times[first]) // 10**9, UTC)
         micros = int(times[first]) % 10**9 // 1000
         yield Stretch(first, end, began.replace(microsecond=micros), label)
+
+
+def new_path(directory: Path, stretch: Stretch, suffix: str) -> Path:
+    """Where a stretch goes; refused where another stream's stretch is called the same."""
+    path = directory / f"{file_name(stretch.label)}.{suffix}"
+    if path.exists():
+        raise RecordingError(
+            f"each stretch needs a file of its own, and {path.name!r} is that of another stream; "
+            f"export the streams one by one"
+        )
+    return path
 
 
 def block(stream: RecordedStream, stretch: Stretch) -> Array:

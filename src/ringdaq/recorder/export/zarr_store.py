@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringdaq.errors import MissingExtraError
+from ringdaq.errors import MissingExtraError, RecordingError
 from ringdaq.model import SAMPLES, TIME
 from ringdaq.recorder.export.formats import Exported
 from ringdaq.recorder.export.provenance import file_name, provenance, stream_facts, to_json
@@ -58,10 +58,8 @@ def _write_stream(group: Any, stream: RecordedStream, done: Exported) -> None:
         _copy(group, channel.name, stream, np.dtype(channel.dtype), channel.shape, attributes)
         missing = stream.missing(channel.name)
         if missing is not None:
-            mask = group.create_array(
-                f"missing_{file_name(channel.name)}", shape=missing.shape, dtype=np.bool_
-            )
-            mask[:] = missing
+            name = f"missing_{channel.name}"
+            _array(group, name, stream, shape=missing.shape, dtype=np.bool_)[:] = missing
 
 
 def _copy(
@@ -73,8 +71,10 @@ def _copy(
     attributes: dict[str, Any],
 ) -> None:
     rows = max(1, CHUNK_BYTES // max(1, dtype.itemsize * int(np.prod(row_shape))))
-    array = group.create_array(
-        file_name(column),
+    array = _array(
+        group,
+        column,
+        stream,
         shape=(stream.rows, *row_shape),
         chunks=(max(1, min(rows, stream.rows)), *row_shape),
         dtype=dtype,
@@ -84,3 +84,13 @@ def _copy(
         end = min(first + rows, stream.rows)
         timed = column == TIME
         array[first:end] = stream.times(first, end) if timed else stream.values(column, first, end)
+
+
+def _array(group: Any, column: str, stream: RecordedStream, **facts: Any) -> Any:
+    try:
+        return group.create_array(file_name(column), **facts)
+    except (ValueError, FileExistsError) as error:
+        raise RecordingError(
+            f"Zarr needs names of channels that can be those of files, each once; it has no place "
+            f"for {column!r} of {stream.name!r} ({error}); export other streams, or to Parquet"
+        ) from error
