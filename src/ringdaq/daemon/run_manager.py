@@ -14,13 +14,13 @@ from ringdaq.config import Rig
 from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.control_server import ARRIVED
 from ringdaq.daemon.instruments import InstrumentHost
-from ringdaq.daemon.prepare import Preparer, limits_of
+from ringdaq.daemon.prepare import Prepared, Preparer, limits_of
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.runs import Run
 from ringdaq.daemon.store import Store
 from ringdaq.daemon.twin import DryRuns
-from ringdaq.errors import BadRequestError, BusyError
+from ringdaq.errors import BadRequestError, BusyError, InstrumentBusyError
 from ringdaq.model import RunState
 from ringdaq.scripts import asked_for, decode_source, language_of
 from ringdaq.scripts.sandbox import require_walls
@@ -107,27 +107,12 @@ class RunManager:
         self._save()
         stored = self._store.script(script)
         ready = self._preparer.prepare(stored, parameters, instruments)
-        run = Run(
-            script=stored,
-            parameters=ready.parameters,
-            hosts=ready.hosts,
-            rig_hosts=self._hosts.values(),
-            user=user,
-            limits=limits_of(self._rig.scripts),
-            modules=tuple(self._rig.scripts.modules),
-            publisher=self._publisher,
-            desk=self._desk,
-            audit=self._audit,
-            spawner=self._spawner,
-            entry=ready.entry,
-            language=ready.language,
-        )
-        self._admit(run, unless, arrived)
-        self._audit.note(user, "run.start", run.run_id, new=stored["name"])
+        run = self._admit(ready, user, unless, arrived)
         try:
+            self._audit.note(user, "run.start", run.run_id, new=stored["name"])
             run.start()
         except BaseException:
-            self._retire(run)
+            self._drop(run)
             raise
         # First followed, then stored: a script that goes on is never left alone.
         self._follow_apart(run)
@@ -148,25 +133,48 @@ class RunManager:
         """What a run of the stored script would take, from the rig's twin; nothing real moves."""
         return self._dry_runs.run(self._store.script(script), parameters, instruments)
 
-    def _admit(self, run: Run, unless: Callable[[], str], arrived: float) -> None:
+    def _admit(self, ready: Prepared, user: str, unless: Callable[[], str], arrived: float) -> Run:
         with self._lock:
-            if arrived <= self._panicked:
-                raise BusyError(
-                    "a panic came after the run was asked for, and it is not started: start it "
-                    "again if it is still wanted"
-                )
-            if reason := unless():
-                raise BusyError(f"the run is not started: {reason}")
-            if self._closing:
-                raise BusyError("the daemon is stopping and starts no more runs")
-            if len(self._active) >= MAX_ACTIVE_RUNS:
-                raise BusyError(f"{MAX_ACTIVE_RUNS} runs go on already; wait for one to end")
-            if len(self._unsaved) >= MAX_UNSAVED:
-                raise BusyError(
-                    f"{MAX_UNSAVED} runs should be stored and cannot be; make room on the disk of "
-                    "the daemon's state, and see its log"
-                )
+            self._check_room(unless, arrived)
+            _check_owners(ready.hosts)
+            run = self._make(ready, user)
             self._active[run.run_id] = run
+        return run
+
+    def _make(self, ready: Prepared, user: str) -> Run:
+        return Run(
+            script=ready.script,
+            parameters=ready.parameters,
+            hosts=ready.hosts,
+            rig_hosts=self._hosts.values(),
+            user=user,
+            limits=limits_of(self._rig.scripts),
+            modules=tuple(self._rig.scripts.modules),
+            publisher=self._publisher,
+            desk=self._desk,
+            audit=self._audit,
+            spawner=self._spawner,
+            entry=ready.entry,
+            language=ready.language,
+        )
+
+    def _check_room(self, unless: Callable[[], str], arrived: float) -> None:
+        if arrived <= self._panicked:
+            raise BusyError(
+                "a panic came after the run was asked for, and it is not started: start it "
+                "again if it is still wanted"
+            )
+        if reason := unless():
+            raise BusyError(f"the run is not started: {reason}")
+        if self._closing:
+            raise BusyError("the daemon is stopping and starts no more runs")
+        if len(self._active) >= MAX_ACTIVE_RUNS:
+            raise BusyError(f"{MAX_ACTIVE_RUNS} runs go on already; wait for one to end")
+        if len(self._unsaved) >= MAX_UNSAVED:
+            raise BusyError(
+                f"{MAX_UNSAVED} runs should be stored and cannot be; make room on the disk of "
+                "the daemon's state, and see its log"
+            )
 
     def _follow_apart(self, run: Run) -> None:
         follower = threading.Thread(target=self._follow, args=(run,), name=run.run_id, daemon=True)
@@ -183,6 +191,14 @@ class RunManager:
         except Exception:
             log.exception("run %s could not be brought to its end", run.run_id)
         self._retire(run)
+
+    def _drop(self, run: Run) -> None:
+        """Let go of a run that did not start; it leaves no trace if it had no instrument yet."""
+        if run.ended.is_set() or any(h.owner == run.owner for h in run.hosts.values()):
+            self._retire(run)
+            return
+        with self._lock:
+            self._active.pop(run.run_id)
 
     def _retire(self, run: Run) -> None:
         # First stored, then forgotten: whoever asks in between must not see an older state.
@@ -295,3 +311,13 @@ class RunManager:
             for run in self.active():
                 run.ended.wait(timeout)
         self._save()
+
+
+def _check_owners(hosts: Mapping[str, InstrumentHost]) -> None:
+    """Refuse a run of instruments that somebody holds, before anything is made for it."""
+    for name, host in hosts.items():
+        if owner := host.owner:
+            raise InstrumentBusyError(
+                f"{name} can have one owner; {owner} holds it: wait until it ends or stop it",
+                instrument=name,
+            )
