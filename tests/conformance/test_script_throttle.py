@@ -46,3 +46,17 @@ def test_a_short_scan_is_not_slowed(runner: Runner) -> None:
     )
     assert ended(process).error is None
     assert process.throttled_secs == 0.0
+
+
+def test_tidying_up_that_nobody_asked_for_is_throttled_too(runner: Runner) -> None:
+    count = BURST + 10
+    process = runner.start(
+        both(
+            f"try:\n    pass\nfinally:\n    for i in range({count}): stage.position()",
+            f"for i in 0..{count} {{ stage.position(); }}",
+        ),
+        verbs_per_sec=RATE,
+    )
+    assert ended(process).error is None
+    assert len(runner.bench.calls) == count
+    assert process.throttled_secs > 0.0

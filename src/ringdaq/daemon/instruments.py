@@ -92,7 +92,7 @@ class InstrumentHost:
         return self._owner
 
     def take(self, owner: str) -> None:
-        """Give the instrument to one owner."""
+        """Give the instrument to one owner; what others have asked for is not carried out."""
         with self._owner_lock:
             if self._owner not in (None, owner):
                 raise InstrumentBusyError(
@@ -100,6 +100,8 @@ class InstrumentHost:
                     "or stop it",
                     instrument=self.name,
                 )
+            if self._owner is None:
+                self._line.calm()
             self._owner = owner
 
     def release(self, owner: str) -> None:

@@ -84,8 +84,8 @@ class Line:
 
     def _unwanted(self, what: str) -> InstrumentBusyError:
         return InstrumentBusyError(
-            f"{self._name} was stopped after {what!r} was asked for; it is not carried out: "
-            "ask again if it is still wanted",
+            f"{self._name} was stopped, or a run took it, after {what!r} was asked for; it is not "
+            "carried out: ask again if it is still wanted",
             instrument=self._name,
         )
 

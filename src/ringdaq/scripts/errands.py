@@ -107,6 +107,8 @@ class Errands:
                 raise ScriptStoppedError("the run was stopped while it slept")
             self._sleep_piece(piece, closing)
             left -= piece
+        if self._life.gone:
+            raise ScriptStoppedError("the script's process has ended")
 
     def _sleep_piece(self, seconds: float, closing: bool) -> None:
         if self._life.stop_asked:

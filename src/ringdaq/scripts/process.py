@@ -352,8 +352,8 @@ class ScriptProcess:
         closing = message.get("closing") is True
         if not closing:
             self._hold.wait()
-            if self._throttle.wait():
-                self._host.output(*self._status.note(throttled(self._limits.verbs_per_sec)))
+        if self._throttle.wait():  # which holds up nobody once the run is to end
+            self._host.output(*self._status.note(throttled(self._limits.verbs_per_sec)))
         with self._mutex:
             if self._life.gone or self._life.killed:
                 return

@@ -1,12 +1,13 @@
 """What reaches a driver, and what never does."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from daemon_lab import Lab, join_plans
+from daemon_lab import Lab, join_plans, until
 
-from ringdaq.errors import InstrumentTimeoutError, LimitError
+from ringdaq.errors import InstrumentBusyError, InstrumentTimeoutError, LimitError
 
 
 @pytest.fixture
@@ -128,3 +129,29 @@ def test_an_axis_whose_stop_fails_keeps_no_other_from_being_stopped(lab, monkeyp
     with pytest.raises(Exception, match="unplugged"):
         lab.scan("list_scan", "stage", [50.0], "train", [0.0])
     assert stops == ["stop"]
+
+
+def test_what_others_have_asked_for_is_not_carried_out_once_a_run_has_the_instrument(
+    lab, monkeypatch
+):
+    began, release = threading.Event(), threading.Event()
+    host, stage = lab.hosts["stage"], lab.drivers["stage"]
+    position = stage.position
+
+    def slow():
+        began.set()
+        release.wait(30)
+        return position()
+
+    monkeypatch.setattr(stage, "position", slow)
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(host.call, "position", [], {}, who="a client")
+        assert began.wait(30)
+        moving = pool.submit(host.call, "move_abs", [50.0], {}, who="a client")
+        until(lambda: host._line._link.waiting)
+        host.take("run 1")
+        release.set()
+        with pytest.raises(InstrumentBusyError, match="a run took it"):
+            moving.result(30)
+        asking.result(30)
+    assert stage.position() == 0.0
