@@ -23,7 +23,7 @@ class EdfReplayOptions(Section):
 
     file: FilePath
     """The recording; a relative path begins at the folder of the file that names it."""
-    speed: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    speed: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
     """How many times faster than it was recorded."""
     loop: bool = True
     """Begin again at the end, without a gap; otherwise the streams end there."""
@@ -44,7 +44,8 @@ class EdfReplay:
         self._options = options
         self._file = file
         self._timer = timer or MonotonicTimer()
-        self._speed = Fraction(str(options.speed))
+        # Six digits behind the point, or a third: a rate's numbers must not grow beyond int64.
+        self._speed = Fraction(str(options.speed)).limit_denominator(10**6)
 
     def stream_specs(self) -> list[StreamSpec]:
         return [

@@ -149,6 +149,9 @@ class EdfFile:
         if written.rounded:
             bits = BITS[self._path.suffix[1:].lower()]
             log.info("%s: rounded to %d bits: %s", self._path, bits, ", ".join(written.rounded))
+        if written.shifted:
+            off = ", ".join(f"{name} by {by:.3g}" for name, by in written.shifted.items())
+            log.warning("%s: the header's eight characters shift %s", self._path, off)
 
 
 def _in_microvolts(channel: Channel) -> Channel:
