@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringdaq.daemon.publish import Publisher
@@ -32,6 +32,22 @@ def dtype_of(name: str, value: Any) -> str:
     raise BadRequestError(
         f"emit: {name} must be a number, a truth value or a text; found {type(value).__name__}"
     )
+
+
+def widened(dtypes: Mapping[str, str], row: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that also have room for a row; raises where no stream could hold it."""
+    if not row:
+        raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
+    wanted = dict(dtypes)
+    for name, value in row.items():
+        dtype = dtype_of(name, value)
+        if wanted.setdefault(check_name(name, "value"), dtype) != dtype:
+            raise BadRequestError(
+                f"emit: {name} was {wanted[name]} before and must stay so; found {value!r:.80}"
+            )
+    if len(wanted) > MAX_COLUMNS:
+        raise BadRequestError(f"a run may emit {MAX_COLUMNS} different names; found {len(wanted)}")
+    return wanted
 
 
 def _floats(values: tuple[Any, ...]) -> bool:
@@ -69,25 +85,10 @@ class EmittedStream:
             self._publisher.put_row(self.name, values)
             return
         row = dict(zip(names, values, strict=True))
-        if not row:
-            raise BadRequestError("emit needs at least one value, as in emit(signal=1.5)")
-        self._fit(row)
-        self._publisher.put_row(self.name, tuple(map(row.get, self._dtypes)))
-
-    def _fit(self, values: dict[str, Any]) -> None:
-        wanted = dict(self._dtypes)
-        for name, value in values.items():
-            dtype = dtype_of(name, value)
-            if wanted.setdefault(check_name(name, "value"), dtype) != dtype:
-                raise BadRequestError(
-                    f"emit: {name} was {wanted[name]} before and must stay so; found {value!r:.80}"
-                )
-        if len(wanted) > MAX_COLUMNS:
-            raise BadRequestError(
-                f"a run may emit {MAX_COLUMNS} different names; found {len(wanted)}"
-            )
+        wanted = widened(self._dtypes, row)
         if wanted != self._dtypes:
             self._open(wanted)
+        self._publisher.put_row(self.name, tuple(map(row.get, self._dtypes)))
 
     def _open(self, dtypes: dict[str, str]) -> None:
         spec = StreamSpec(

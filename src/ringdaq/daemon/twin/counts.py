@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ringdaq.daemon.publish import row_bytes
+from ringdaq.daemon.emitted import widened
+from ringdaq.daemon.publish import BYTES_PER_VALUE, row_bytes
 from ringdaq.model import StreamSpec
 
 RUN = "run"
-_BYTES = {bool: 1, str: 16}
 
 
 class Counts:
@@ -19,7 +19,7 @@ class Counts:
         self.rows: Counter[str] = Counter()
         self.specs: dict[str, StreamSpec] = {}
         self.emitted_bytes = 0
-        self._columns: dict[str, type] = {}
+        self._dtypes: dict[str, str] = {}
 
     def know(self, *specs: StreamSpec) -> None:
         """Count rows of these streams."""
@@ -30,11 +30,13 @@ class Counts:
         self.rows[stream] += 1
 
     def emit(self, values: dict[str, Any]) -> None:
-        """Count a row of the run's own stream; every column takes room in every row."""
-        for name, value in values.items():
-            self._columns.setdefault(name, type(value))
+        """Count a row of the run's own stream; every column takes room in every row.
+
+        Refuses what the stream itself would.
+        """
+        self._dtypes = widened(self._dtypes, values)
         self.rows[RUN] += 1
-        self.emitted_bytes += 8 + sum(_BYTES.get(kind, 8) for kind in self._columns.values())
+        self.emitted_bytes += 8 + sum(BYTES_PER_VALUE[dtype] for dtype in self._dtypes.values())
 
     def streams(self) -> dict[str, dict[str, int]]:
         """Rows and bytes by stream; the run's own is called `run`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ringdaq.daemon.instruments import InstrumentHost
+from ringdaq.daemon.instruments import WANTED_SINCE, InstrumentHost
 from ringdaq.daemon.plans.execution import MAX_RETURNED, MIN_WAIT_SECS
 from ringdaq.daemon.plans.plan import Control, Detector, Flight, Plan, Target
 from ringdaq.daemon.twin.counts import Counts
@@ -24,9 +24,32 @@ class TwinExecution:
         self._plan, self._control, self._counts, self._timer = plan, control, counts, timer
         self._columns: dict[str, list[Any]] | None = {}
         self._returned = 0
+        self._velocity_before: Any = None
 
     def run(self) -> dict[str, list[Any]] | None:
         """Go through all points; returns the rows by column, or `None` where they are too many."""
+        WANTED_SINCE.set(time.monotonic())
+        try:
+            self._carry_out()
+        except BaseException:
+            self._stop_axes()
+            raise
+        finally:
+            self._put_back()
+        self._control.tell()
+        return self._columns
+
+    def _stop_axes(self) -> None:
+        plan = self._plan
+        for host in (plan.axis,) if isinstance(plan, Flight) else plan.axes:
+            host.stop()
+
+    def _put_back(self) -> None:
+        if self._velocity_before is not None and isinstance(self._plan, Flight):
+            WANTED_SINCE.set(time.monotonic())  # after a stop, too
+            self._plan.axis.perform("configure", [], {"velocity": self._velocity_before})
+
+    def _carry_out(self) -> None:
         for detector in self._plan.detectors:
             if detector.verb == "trigger":
                 detector.host.perform("arm", [], {})
@@ -34,8 +57,6 @@ class TwinExecution:
             self._fly(self._plan)
         else:
             self._step(self._plan)
-        self._control.tell()
-        return self._columns
 
     def _step(self, plan: Plan) -> None:
         before: Target = ()
@@ -59,16 +80,13 @@ class TwinExecution:
         axis = flight.axis
         self._control.checkpoint(0.0, list)
         self._move((axis,), (flight.start,), ())
-        before: dict[str, Any] = {}
         if flight.velocity is not None:
-            before = axis.perform("settings", [], {})["velocity"]
+            self._velocity_before = axis.perform("settings", [], {})["velocity"]["value"]
             axis.perform("configure", [], {"velocity": flight.velocity})
         axis.beginning(asked=time.monotonic())(flight.stop)
         while not self._rests_after_a_row(flight):
             self._control.report(0.0)
         self._record({f"{axis.name}_position": axis.settling()()} | self._measure(flight.detectors))
-        if before:
-            axis.perform("configure", [], {"velocity": before["value"]})
         self._control.report(1.0)
 
     def _rests_after_a_row(self, flight: Flight) -> bool:
