@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import Any
 
+from ringdaq.recorder.description import Source, parse_source
 from ringdaq.recorder.entries import (
     Body,
     Checkpoint,
@@ -79,36 +81,104 @@ class Ledger:
         """Enter what comes next in the journal.
 
         Returns it as it counts: a loss that the journal itself does not declare, because its
-        entries are damaged, is put before it; a record that was entered already is left out.
+        entries are damaged, is put before it, and so is a stream; a record that was entered
+        already is left out.
         """
-        if not isinstance(body, RecordsEntry | GapEntry):
-            self._take_other(body)
-            return [body]
-        account = self.accounts.get(body.stream)
-        if account is None:
-            return []  # the entry that names the stream is damaged
-        if isinstance(body, RecordsEntry):
-            new = _not_entered(body, account.next_sequence)
-            return [] if new is None else _enter(account, new, new.sequence)
-        return _enter(account, body, body.first_sequence)
-
-    def _take_other(self, body: Body) -> None:
+        if isinstance(body, RecordsEntry | GapEntry):
+            return self._take_counted(body)
+        if isinstance(body, Checkpoint):
+            return [*self._take_checkpoint(body), body]
+        if isinstance(body, End):
+            self.end = body.end
+            return [*self._take_ends(), body]
         if isinstance(body, Manifest):
             self.description = body.description
         elif isinstance(body, StreamOpened):
-            self.streams[body.index] = body
-            self.accounts.setdefault(body.index, Account(body.start_sequence))
-        elif isinstance(body, End):
-            self.end = body.end
-        elif isinstance(body, Checkpoint) and not self.checked:
+            self._open(body)
+        return [body]
+
+    def _open(self, opened: StreamOpened) -> None:
+        self.streams[opened.index] = opened
+        self.accounts.setdefault(opened.index, Account(opened.start_sequence))
+
+    def _take_counted(self, body: RecordsEntry | GapEntry) -> list[Body]:
+        opened = self._open_described() if body.stream not in self.streams else []
+        account = self.accounts.get(body.stream)
+        if body.stream not in self.streams or account is None:
+            return opened  # nothing is left that names the stream
+        if isinstance(body, GapEntry):
+            return [*opened, *_enter(account, body, body.first_sequence)]
+        new = _not_entered(body, account.next_sequence)
+        if new is None:
+            return opened
+        if new.codec and not self.streams[body.stream].schema_ipc:
+            return opened  # nothing is left that unpacks it; what comes next makes it a gap
+        return [*opened, *_enter(account, new, new.sequence)]
+
+    # --- what the journal lacks
+
+    def _open_described(self) -> list[Body]:
+        """Open the streams that are described and were not named: those entries are damaged.
+
+        A recorder numbers the streams in the order in which they are described.
+        """
+        known = {opened.generation for opened in self.streams.values()}
+        missing = [s for s in _described(self.description) if s.generation not in known]
+        found: list[Body] = []
+        for index, source in zip(free_indices(self.streams), missing, strict=False):
+            opened = StreamOpened(index, source.generation, source.spec, source.start_sequence)
+            self._open(opened)
+            found.append(opened)
+        return found
+
+    def _take_checkpoint(self, body: Checkpoint) -> list[Body]:
+        opened = [] if body.accounts.keys() <= self.streams.keys() else self._open_described()
+        told = {index: Account(**plain) for index, plain in body.accounts.items()}
+        if not self.checked:
             self.checked = True
-            for index, plain in body.accounts.items():
-                self.accounts[index] = Account(**plain)
+            self.accounts |= told
+            return opened
+        gaps = [self._lose_to(i, a.next_sequence, a.next_row) for i, a in told.items()]
+        return [*opened, *filter(None, gaps)]
+
+    def _take_ends(self) -> list[Body]:
+        """Compare the books with where the description says that each stream ended."""
+        opened = self._open_described()
+        ends = {source.generation: source for source in _described(self.description)}
+        gaps = [
+            self._lose_to(index, source.end_sequence, source.produced_rows or 0)
+            for index, stream in self.streams.items()
+            if (source := ends.get(stream.generation)) and source.end_sequence is not None
+        ]
+        return [*opened, *filter(None, gaps)]
+
+    def _lose_to(self, index: int, sequence: int, row: int) -> GapEntry | None:
+        """Enter what the books lack up to a record and a row; `None` where they lack nothing."""
+        account = self.accounts.get(index)
+        if index not in self.streams or account is None or account.next_sequence >= sequence:
+            return None
+        records, rows = sequence - account.next_sequence, max(0, row - account.next_row)
+        gap = account.gap(index, records, rows, DAMAGED)
+        account.add_gap(gap)
+        return gap
 
     def preamble(self) -> list[Body]:
         """What a new segment begins with, so that it can be read without the older ones."""
-        accounts = {index: account.to_plain() for index, account in self.accounts.items()}
-        return [Manifest(self.description), *self.streams.values(), Checkpoint(accounts)]
+        return [Manifest(self.description), *self.streams.values(), checkpoint(self.accounts)]
+
+
+def checkpoint(accounts: Mapping[int, Account]) -> Checkpoint:
+    """Where each stream stands, for the journal."""
+    return Checkpoint({index: account.to_plain() for index, account in accounts.items()})
+
+
+def free_indices(streams: Container[int]) -> Iterator[int]:
+    """The numbers that no stream of a journal has yet."""
+    return (index for index in count() if index not in streams)
+
+
+def _described(description: Mapping[str, Any]) -> Iterator[Source]:
+    return map(parse_source, description.get("streams") or ())
 
 
 def _not_entered(body: RecordsEntry, next_sequence: int) -> RecordsEntry | None:

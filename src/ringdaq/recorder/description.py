@@ -62,13 +62,14 @@ def parse_description(plain: Mapping[str, Any]) -> Description:
         run_id=str(plain.get("run_id") or ""),
         directory=Path(plain["directory"]),
         file=Path(plain["file"]),
-        sources=tuple(_source(stream) for stream in plain["streams"]),
+        sources=tuple(parse_source(stream) for stream in plain["streams"]),
         end=plain.get("end"),
         plain=plain,
     )
 
 
-def _source(plain: Mapping[str, Any]) -> Source:
+def parse_source(plain: Mapping[str, Any]) -> Source:
+    """One of a description's streams."""
     spec = plain["spec"]
     return Source(
         path=Path(plain["path"]),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ringdaq.clock import now_nanos
-from ringdaq.recorder.accounts import Account, Ledger
+from ringdaq.recorder.accounts import Account, Ledger, checkpoint, free_indices
 from ringdaq.recorder.behind import FileBehind
 from ringdaq.recorder.description import Description, Source
 from ringdaq.recorder.disk import Disk, QuickDisk
@@ -162,7 +162,8 @@ class Recording:
         ending = not full and self.ledger.end is None and self._at_end(accounts)
         batch: list[Body] = [*self._changes(), *opened, *bodies]
         if ending:
-            batch.append(End(self._end_values()))
+            # With where each stream ended, as no other entry may say that.
+            batch += [checkpoint({**self.ledger.accounts, **accounts}), End(self._end_values())]
         if not batch and self._begun:
             return False
         before = self._journal.next_entry
@@ -174,10 +175,10 @@ class Recording:
         if self.error:
             log.info("the journal is written again: %s", self.description.directory)
         self._begun, self.error = True, ""
+        self.ledger.accounts.update(accounts)
         for body in batch:
             if isinstance(body, Manifest | StreamOpened | End):
                 self.ledger.take(body)
-        self.ledger.accounts.update(accounts)
         self.file.feed(before, written)
         return full
 
@@ -215,27 +216,23 @@ class Recording:
         if self._followed is self.description:
             return []
         known = {opened.generation: index for index, opened in self.ledger.streams.items()}
+        free = free_indices({*self.ledger.streams, *self.ledger.accounts})
         new: list[StreamOpened] = []
         for source in self.description.sources:
             index = known.get(source.generation)
             if index is None:
-                index = len(known)
-                known[source.generation] = index
-                follower = self._follow(index, source)
-                new.append(
-                    StreamOpened(
-                        index,
-                        source.generation,
-                        source.spec,
-                        source.start_sequence,
-                        follower.schema_ipc,
-                    )
-                )
-            else:
-                self._follow(index, source)
+                index = known[source.generation] = next(free)
+            follower = self._follow(index, source)
+            if not self._is_named(index, follower):
+                new.append(_opened(source, follower))
         if not new:
             self._followed = self.description
         return new
+
+    def _is_named(self, index: int, follower: RingFollower) -> bool:
+        """Whether the journal names the stream, and its schema if that can be had."""
+        opened = self.ledger.streams.get(index)
+        return opened is not None and bool(opened.schema_ipc or not follower.schema_ipc)
 
     def _follow(self, index: int, source: Source) -> RingFollower:
         follower = self._followers.get(index)
@@ -322,3 +319,13 @@ class Recording:
         self._journal.close()
         self.file.close()
         self._lock.close()
+
+
+def _opened(source: Source, follower: RingFollower) -> StreamOpened:
+    return StreamOpened(
+        follower.index,
+        source.generation,
+        source.spec,
+        source.start_sequence,
+        follower.schema_ipc,
+    )
