@@ -78,6 +78,8 @@ class StreamGroup:
         self.group = group
         self.rows = 0
         """Rows written, all generations together."""
+        self.taken_rows = 0
+        """Rows taken, those that are not yet written too."""
         self.pending_bytes = 0
         self._pending: list[tuple[StreamSpec, list[RecordsEntry]]] = []
         group.attrs.update(_attributes(spec))
@@ -199,6 +201,7 @@ class StreamGroup:
         if not self._pending or self._pending[-1][0] is not spec:
             self._pending.append((spec, []))
         self._pending[-1][1].append(records)
+        self.taken_rows += records.rows
         self.pending_bytes += len(records.payloads)
         if self.pending_bytes > PENDING_BYTES:
             self.write()

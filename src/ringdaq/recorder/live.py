@@ -11,7 +11,7 @@ It holds what its journal says and nothing else, so it can always be made anew.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from ringdaq.model import StreamSpec
 from ringdaq.recorder import hdf5, tree
-from ringdaq.recorder.accounts import Ledger
+from ringdaq.recorder.accounts import Account, Ledger
 from ringdaq.recorder.disk import Disk
 from ringdaq.recorder.entries import Body, GapEntry, Manifest, RecordsEntry, StreamOpened
 from ringdaq.recorder.group import StreamGroup
@@ -94,17 +94,11 @@ class LiveFile:
 
     def _take_gap(self, gap: GapEntry) -> None:
         opened = self.ledger.streams[gap.stream]
-        group = self._of_index[gap.stream]
-        row = sum(
-            self.ledger.accounts[index].rows
-            for index, other in self._of_index.items()
-            if other is group
-        )
         self._gaps.add(
             GapRow(
                 stream=opened.spec.name,
                 generation=opened.generation,
-                row=row,
+                row=self._of_index[gap.stream].taken_rows,
                 first_sequence=gap.first_sequence,
                 records=gap.records,
                 rows=gap.rows,
@@ -174,10 +168,12 @@ class LiveFile:
         self._bytes.commit()
 
     def _count(self) -> None:
-        counters = self.counters()
-        self._loss.write(counters)
+        self._loss.write(self.counters())
         for group in self.groups.values():
-            group.count(counters[group.spec.name])
+            accounts = [
+                self.ledger.accounts[i] for i, one in self._of_index.items() if one is group
+            ]
+            group.count(added_up(accounts))
         if self._last_nanos and self.ledger.end is None:
             self._entry["end_time"][()] = np.bytes_(hdf5.iso_time(self._last_nanos))
 
@@ -229,18 +225,20 @@ def _capabilities(description: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def counters_of(ledger: Ledger) -> dict[str, Counters]:
     """The books of all generations, added up by the stream's name."""
-    found: dict[str, Counters] = {}
+    found: dict[str, list[Account]] = {}
     for index, account in ledger.accounts.items():
-        if index not in ledger.streams:
-            continue
-        name = ledger.streams[index].spec.name
-        before = found.get(name, Counters())
-        found[name] = Counters(
-            produced_rows=before.produced_rows + account.next_row,
-            durable_rows=before.durable_rows + account.rows,
-            durable_records=before.durable_records + account.records,
-            gap_rows=before.gap_rows + account.gap_rows,
-            gap_records=before.gap_records + account.gap_records,
-            gaps=before.gaps + account.gaps,
-        )
-    return found
+        if index in ledger.streams:
+            found.setdefault(ledger.streams[index].spec.name, []).append(account)
+    return {name: added_up(accounts) for name, accounts in found.items()}
+
+
+def added_up(accounts: Sequence[Account]) -> Counters:
+    """The books of some generations as one."""
+    return Counters(
+        produced_rows=sum(account.next_row for account in accounts),
+        durable_rows=sum(account.rows for account in accounts),
+        durable_records=sum(account.records for account in accounts),
+        gap_rows=sum(account.gap_rows for account in accounts),
+        gap_records=sum(account.gap_records for account in accounts),
+        gaps=sum(account.gaps for account in accounts),
+    )

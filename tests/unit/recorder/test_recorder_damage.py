@@ -71,6 +71,18 @@ def test_the_last_entries_of_a_stream_are_a_gap(bench, tmp_path, end):
     assert (gap["row"], gap["first_sequence"], gap["records"], gap["rows"]) == (24, 8, 2, 6)
 
 
+def test_a_gap_of_damage_stands_before_the_first_row_after_it(bench, tmp_path):
+    bench.open("meter", "stage")
+    record(bench, 10).close()
+    damage(bench, records(0, 3, 4), records(1, 6))
+    recover(bench.journal, output=tmp_path / "again.h5")
+    gaps = describe_file(tmp_path / "again.h5")["gaps"]
+    assert [(gap["stream"], gap["row"], gap["rows"]) for gap in gaps] == [
+        ("meter", 3, 2),
+        ("stage", 6, 1),
+    ]
+
+
 def test_a_segment_tells_what_the_one_before_it_lacks(bench, tmp_path):
     bench.open("meter", "stage")
     record(bench, 5).close()

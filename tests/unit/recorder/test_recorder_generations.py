@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ringdaq.recorder import describe_file
 from ringdaq.recorder.description import parse_description
 from ringdaq.recorder.readback import RecordedFile
+from ringdaq.streams import StreamWriter
 
 PIPELINE = {
     "name": "alpha",
@@ -65,6 +68,33 @@ def test_the_hole_between_two_generations_is_one_gap(bench, missed):
     (gap,) = describe_file(bench.file)["gaps"]
     assert gap["generation"] == second.generation
     assert (gap["reason"], gap["rows"], gap["row"]) == ("pipeline restarted", missed, 12)
+
+
+def test_what_is_lost_is_counted_once_where_a_generation_does_not_fit(bench, ring_directory):
+    bench.open("eeg")
+    first = bench.writers["eeg"]
+    recording = bench.record()
+    bench.produce(4)
+    recording.step()
+    first.close()
+    spec = replace(first.spec, metadata={"cap": "another"})
+    second = StreamWriter.create(ring_directory, spec, capacity_bytes=1 << 20)
+    bench.writers["eeg"] = second
+    missed = {"start_rows": -7, "missed": "pipeline restarted"}
+    streams = [entry(first), entry(second, **missed)]
+    recording.update(parse_description(bench.description() | {"streams": streams}))
+    recording.step()
+    bench.produce(3)
+    end = {"state": "completed", "error": None, "ended_nanos": 1, "settings": {}}
+    ends = [ended(first), ended(second, **missed)]
+    recording.update(parse_description(bench.description() | {"streams": ends, "end": end}))
+    while recording.state == "recording":
+        recording.step()
+    found = describe_file(bench.file)
+    assert (found["rows"], found["lost_rows"]) == (21, 7)
+    kept = {name: (one["durable_rows"], one["gap_rows"]) for name, one in found["streams"].items()}
+    assert kept == {"eeg": (12, 0), "eeg_": (9, 7)}
+    assert recording.report()["streams"]["eeg"]["produced_rows"] == 28
 
 
 def test_a_recorder_that_dies_in_between_declares_the_hole_once(bench):
