@@ -94,7 +94,7 @@ class FileKeeper:
             live.flush()
             self._paused = False
         if live.next_entry < next_entry:
-            self._catch_up(live)
+            self._catch_up(live, next_entry)
             if live.next_entry < next_entry:
                 return True
             self._entries = None
@@ -105,9 +105,10 @@ class FileKeeper:
         self._flush_if_due(live)
         return False
 
-    def _catch_up(self, live: LiveFile) -> None:
+    def _catch_up(self, live: LiveFile, next_entry: int) -> None:
         if self._entries is None:
-            self._entries = self._journal.entries(live.next_entry)
+            # What comes later is being written: it may still fail, and be written otherwise.
+            self._entries = self._journal.entries(live.next_entry, next_entry)
             self._entries_start = live.next_entry
         deadline = time.monotonic() + SLICE_SECS
         for entry in self._entries:

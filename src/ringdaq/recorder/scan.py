@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,23 +153,25 @@ class JournalReader:
             )
         return header
 
-    def entries(self, start: int = 0) -> Iterator[Entry]:
+    def entries(self, start: int = 0, stop: float = math.inf) -> Iterator[Entry]:
         """The entries from number `start` on, as far as they are on the disk now.
 
+        Where somebody still writes, those from number `stop` on may not be durable, nor whole.
         Going on where the last reading ended costs nothing for what was read before.
         """
         headers = self.headers()
         for place, (path, header) in enumerate(headers):
-            below = headers[place + 1][1].first_entry if place + 1 < len(headers) else None
-            if below is None or below > max(start, header.first_entry):
+            below = headers[place + 1][1].first_entry if place + 1 < len(headers) else math.inf
+            below = min(below, stop)
+            if below > max(start, header.first_entry):
                 yield from self._segment(path, header.recording_id, start, below)
 
-    def _segment(self, path: Path, known: str, start: int, below: int | None) -> Iterator[Entry]:
+    def _segment(self, path: Path, known: str, start: int, below: float) -> Iterator[Entry]:
         goes_on = path == self._path and start == self._next
         segment = SegmentReader(path, known)
         offset = self._offset if goes_on else SEGMENT_HEADER_BYTES
         for entry in segment.entries(offset=offset):
-            if below is not None and entry.number >= below:
+            if entry.number >= below:
                 break
             if entry.number >= start:
                 self._path, self._offset, self._next = path, entry.end, entry.number + 1
