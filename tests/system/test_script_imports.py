@@ -48,6 +48,7 @@ def test_each_default_module_imports(name: str) -> None:
         ("import datetime as d\nprint(d.datetime.strptime('2024', '%Y').year)", "2024"),
         ("import datetime as d\nprint(d.date(2024, 1, 2).strftime('%A'))", "Tuesday"),
         ("print('\\N{DEGREE SIGN}C')", "°C"),
+        ("größe = 2\nprint(dict(größe=größe))", "{'größe': 2}"),
         ("print('é'.encode('cp1252'), bytes('x', 'utf-8-sig'))", r"b'\xe9' b'\xef\xbb\xbfx'"),
         ("from random import SystemRandom\nprint(0 <= SystemRandom().random() < 1)", "True"),
         ("from statistics import NormalDist\nprint(len(NormalDist().samples(3)))", "3"),

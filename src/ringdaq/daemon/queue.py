@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ringdaq.clock import now_nanos
 from ringdaq.daemon.audit import Audit
+from ringdaq.daemon.control_server import ARRIVED
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.store import Store
 from ringdaq.daemon.twin import check_report
@@ -51,6 +54,7 @@ class RunQueue:
         self._entries: list[Entry] = store.queue_entries()
         self._paused = store.fact("queue_paused") or ""
         self._closing = False
+        self._held = -math.inf
         self._waits_for = self._unkept = ""
         for entry in self._entries:
             entry["state"] = "waiting"
@@ -175,6 +179,7 @@ class RunQueue:
 
     def hold(self, reason: str) -> None:
         """Start nothing from now on, whatever holds up others here; `keep` writes it down."""
+        self._held = time.monotonic()
         self._paused = reason
 
     def keep(self) -> None:
@@ -183,7 +188,9 @@ class RunQueue:
             self._keep_soon()
 
     def resume(self, user: str) -> dict[str, Any]:
-        """Go on with the first entry."""
+        """Go on with the first entry; refused where a hold came after this was asked for."""
+        if ARRIVED.get(math.inf) <= self._held:
+            raise BusyError(f"the queue is not resumed: {self._paused}; resume it again if wanted")
         self._audit.note(user, "queue.resume", "queue")
         with self._change():
             self._paused = ""

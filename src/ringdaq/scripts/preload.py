@@ -34,6 +34,8 @@ def preload(modules: Collection[str], source: str) -> dict[str, Exception]:
     for word in words & _BEHIND_WORDS.keys():
         for name in _BEHIND_WORDS[word]:
             importlib.import_module(name)
+    if not source.isascii():  # which names of other letters are compared by
+        importlib.import_module("unicodedata")
     for name in re.findall(r"[\w-]+", source):
         if name.lower().replace("-", "_") in _ENCODINGS:
             codecs.lookup(name)

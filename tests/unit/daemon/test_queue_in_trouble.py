@@ -2,13 +2,15 @@
 
 import sqlite3
 import threading
+import time
 
 import pytest
 from run_stand import NotedAudit, until
 
+from ringdaq.daemon.control_server import ARRIVED
 from ringdaq.daemon.queue import RunQueue
 from ringdaq.daemon.store import Store
-from ringdaq.errors import BadRequestError
+from ringdaq.errors import BadRequestError, BusyError
 from ringdaq.model import RunState
 
 
@@ -170,3 +172,16 @@ def test_a_queue_on_a_full_disk_does_not_keep_the_daemon_from_ending(queue, disk
     queue.close()
     queue.join()
     assert store.fact("ended_well") == "no"
+
+
+def test_a_resume_that_was_asked_for_before_a_panic_is_refused(queue):
+    asked = ARRIVED.set(time.monotonic())
+    try:
+        queue.hold("panic by eve")
+        with pytest.raises(BusyError, match="panic by eve"):
+            queue.resume("ada")
+        assert queue.listed()["state"] == "paused"
+        ARRIVED.set(time.monotonic())
+        assert queue.resume("ada")["state"] == "running"
+    finally:
+        ARRIVED.reset(asked)
