@@ -35,6 +35,7 @@ class RecordedFiles:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._sealed: OrderedDict[tuple[Path, int], OpenFile] = OrderedDict()
+        self._in_use = 0
 
     def spans(self, stream: str, since_nanos: int, until_nanos: int) -> list[RecordedSpan]:
         """Where rows of a stream lie, the oldest first."""
@@ -48,11 +49,14 @@ class RecordedFiles:
         except (OSError, RecordingError):
             yield None
             return
+        self._in_use += 1
         try:
             yield found
         finally:
+            self._in_use -= 1
             if not span.sealed:
                 found.file.close()
+            self._trim()
 
     def _open(self, span: RecordedSpan) -> OpenFile:
         if not span.sealed:
@@ -62,9 +66,12 @@ class RecordedFiles:
         if found is None:
             found = self._sealed[key] = OpenFile(span.file)
         self._sealed.move_to_end(key)
-        while len(self._sealed) > MAX_OPEN:
-            self._sealed.popitem(last=False)[1].file.close()
         return found
+
+    def _trim(self) -> None:
+        """Close what was not used for longest, but nothing while a query still reads."""
+        while not self._in_use and len(self._sealed) > MAX_OPEN:
+            self._sealed.popitem(last=False)[1].file.close()
 
     def close(self) -> None:
         """Let go of all files."""
