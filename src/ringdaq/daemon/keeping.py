@@ -25,6 +25,7 @@ from ringdaq.streams import RingStatistics, StreamReader
 log = logging.getLogger(__name__)
 
 LOOK_SECS = 0.5
+MOST_SECS = 366 * 86_400.0
 TRIES = 20
 
 
@@ -238,8 +239,10 @@ class Keeper:
     ) -> dict[str, Any]:
         """Write what the rings hold of the last seconds to a file of its own."""
         self._check_enabled()
-        if not last_secs > 0:
-            raise BadRequestError(f"the past to save is longer than 0 s; found {last_secs!r}")
+        if not 0 < last_secs <= MOST_SECS:
+            raise BadRequestError(
+                f"the past to save is longer than 0 s and up to a year; found {last_secs!r} s"
+            )
         until = now_nanos()
         since = until - round(last_secs * NANOS_PER_SEC)
         past = self._past(since, tuple(streams))

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,21 @@ def from_here(ring: OpenRing, *, whole: bool) -> Description:
         "end_rows": None,
         "spec": ring.spec.to_dict(),
     }
+
+
+def still_read(streams: Sequence[Description]) -> list[Description]:
+    """The entries of an ended part that the next part needs.
+
+    A generation that has a successor, and brought this part nothing, brings nothing any more: its
+    ring may go.
+    """
+    newest = {entry["name"]: entry["generation"] for entry in streams}
+    return [
+        entry
+        for entry in streams
+        if newest[entry["name"]] == entry["generation"]
+        or entry["start_sequence"] != entry["end_sequence"]
+    ]
 
 
 class RecordingDesk:
@@ -242,11 +257,12 @@ class RecordingDesk:
             old = self._open[old_id]
             rings = self._rings[old_id]
             self._close(old, end)
-            open_rings = [rings[entry["generation"]] for entry in old["streams"]]
+            going_on = still_read(old["streams"])
+            open_rings = [rings[entry["generation"]] for entry in going_on]
             description["streams"] = [
                 {**entry, "start_sequence": entry["end_sequence"], "start_rows": entry["end_rows"],
                  "end_sequence": None, "end_rows": None, "missed": ""}
-                for entry in old["streams"]
+                for entry in going_on
             ]  # fmt: skip
         return self.begin(description, open_rings)
 

@@ -57,6 +57,13 @@ class RingDirectory:
         """A stream's rings, old to new."""
         return [path for name, _, path in self._rings() if name == stream]
 
+    def made_after(self, stream: str, nanos: int) -> list[Path]:
+        """A stream's rings that were made later than that, old to new.
+
+        Their numbers tell nothing where all earlier ones were removed: then they begin anew.
+        """
+        return [path for path in self.generations(stream) if _made(path) > nanos]
+
     def newest(self, stream: str) -> Path:
         """A stream's newest ring."""
         found = self.generations(stream)

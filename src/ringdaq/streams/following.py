@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ringdaq.clock import NANOS_PER_SEC
-from ringdaq.errors import EndOfStreamError, NotYetWrittenError, OverrunError, WriterGoneError
+from ringdaq.errors import (
+    EndOfStreamError,
+    NotYetWrittenError,
+    OverrunError,
+    StreamError,
+    WriterGoneError,
+)
 from ringdaq.streams.record import CopiedRecord, Record
 from ringdaq.streams.waiting import Waiter
 
@@ -70,6 +77,7 @@ class Following:
         self._given: Record | None = None
         self._turn_ends = 0.0
         self._last_nanos: int | None = None
+        self._next_row: int | None = None
         self._records = self._rows = self._overruns = self._lost_records = 0
         self._lost_rows: int | None = 0
 
@@ -105,28 +113,35 @@ class Following:
         return next(iter(self))
 
     def _sync(self) -> Iterator[Record]:
-        while True:
-            self._settle()
-            died, record = False, CopiedRecord(self._reader.layout)
-            try:
-                there = self._reader.next(self._sequence, self._timeout, record)
-            except OverrunError as error:
-                self._note_loss(error)
-                continue
-            except WriterGoneError:
-                if self._successor is None:
-                    raise
-                died, there = True, False
-            if there:
-                self._given = record
-                yield record
-                continue
-            following = self._next_generation()
-            if following is None and died:
-                following = self._await_generation()
-            if following is None:
-                return
+        try:
+            while True:
+                self._settle()
+                died, record = False, CopiedRecord(self._reader.layout)
+                try:
+                    there = self._reader.next(self._sequence, self._timeout, record)
+                except OverrunError as error:
+                    self._note_loss(error)
+                    continue
+                except WriterGoneError:
+                    if self._successor is None:
+                        raise
+                    died, there = True, False
+                if there:
+                    self._given = record
+                    yield record
+                elif not self._turned(died):
+                    return
+        finally:
+            self._walk = None  # whoever iterates again, after an end or an error, goes on
+
+    def _turned(self, died: bool) -> bool:
+        """Turn to the next generation; a dead writer's successor is waited for."""
+        following = self._next_generation()
+        if following is None and died:
+            following = self._await_generation()
+        if following is not None:
             self._turn_to(following)
+        return following is not None
 
     def _await_generation(self) -> Path | None:
         begun = time.monotonic()
@@ -201,22 +216,30 @@ class Following:
         self._sequence = record.sequence + 1
         self._records += 1
         self._rows += record.rows
+        self._next_row = record.first_row + record.rows
         self._last_nanos = record.last_nanos
 
     def _note_loss(self, error: OverrunError) -> None:
         """Count what was lost; raise it to who did not ask to skip it."""
         self._overruns += 1
+        error.lost_rows = self._rows_lost(error)
         self._lost_records += error.lost_records
         known = error.lost_rows >= 0 and self._lost_rows is not None
         self._lost_rows = (self._lost_rows or 0) + error.lost_rows if known else None
         self._sequence = error.resume_at
         if not self._skip_lost:
-            self._walk = None
             raise error
+
+    def _rows_lost(self, error: OverrunError) -> int:
+        """As the ring says, which remembers only its readers' last places; else by its own."""
+        if error.lost_rows < 0 and self._next_row is not None:
+            with suppress(StreamError):
+                return self._reader.frame(error.resume_at)[3] - self._next_row
+        return error.lost_rows
 
     def _next_generation(self) -> Path | None:
         return None if self._successor is None else self._successor(self._reader)
 
     def _turn_to(self, path: Path) -> None:
         self._reader, self._waiter = type(self._reader).open(path), None
-        self._sequence = 0
+        self._sequence = self._next_row = 0

@@ -12,6 +12,7 @@ from ringdaq.model import Channel, StreamSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MAX_INT64 = np.iinfo(np.int64).max
 Column = tuple[Any, Any]
 """Values as the core takes them, and a byte a row that is 1 where one is missing, or `None`."""
 
@@ -24,6 +25,8 @@ def take_times(times: Any, stream: str) -> NDArray[np.int64]:
     """Times in ns since the epoch, at least one."""
     found = np.asarray(times)
     if found.dtype.kind == "M":
+        if np.isnat(found).any():
+            raise _refusal(stream, "every row needs a time; found NaT")
         found = found.astype("datetime64[ns]").view(np.int64)
     if found.dtype.kind not in "iu" or found.ndim != 1 or not len(found):
         raise _refusal(
@@ -31,6 +34,8 @@ def take_times(times: Any, stream: str) -> NDArray[np.int64]:
             "times must be a list of at least one integer, in nanoseconds since the epoch; "
             f"found {found.dtype} of shape {found.shape}",
         )
+    if found.dtype.kind == "u" and found.max() > _MAX_INT64:
+        raise _refusal(stream, f"times must be below 2**63 ns; found {found.max()}")
     return np.ascontiguousarray(found, np.int64)
 
 

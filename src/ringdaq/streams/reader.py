@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -25,7 +26,7 @@ from ringdaq.streams.following import Following
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.placed import PlacedRecord
 from ringdaq.streams.record import CopiedRecord, Record
-from ringdaq.streams.span import Moment, Span, span_of
+from ringdaq.streams.span import Moment, Span, int64_nanos, span_of
 from ringdaq.streams.statistics import RingStatistics
 from ringdaq.streams.viewing import WindowView
 from ringdaq.streams.waiting import Waiter
@@ -82,8 +83,11 @@ def _stream_name(path: Path) -> str:
 class StreamReader:
     """A reader of one generation; it maps the ring read-only and holds no lock."""
 
-    def __init__(self, reader: core.RingReader, layout: Layout, path: Path) -> None:
+    def __init__(
+        self, reader: core.RingReader, layout: Layout, path: Path, file: os.stat_result
+    ) -> None:
         self._core: core.RingReader | None = reader
+        self._file = file
         self.layout = layout
         """The stream's spec and its Arrow schema."""
         self._mapping = reader.mapping()
@@ -96,11 +100,12 @@ class StreamReader:
         """Map a ring, after checks of its header, its sizes and its schema."""
         path = Path(path)
         try:
+            file = os.stat(path)  # before it is opened: what comes to its place then is not it
             reader = core.RingReader.open(path)
             layout = Layout.from_message(reader.schema, reader.generation)
         except CORE_ERRORS as error:
             raise stream_error(error, _stream_name(path), path) from None
-        return cls(reader, layout, path)
+        return cls(reader, layout, path, file)
 
     @property
     def spec(self) -> StreamSpec:
@@ -111,6 +116,18 @@ class StreamReader:
     def closed(self) -> bool:
         """Whether this side has closed the reader."""
         return self._core is None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its file is still at its path: not removed, nor another one there."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.stat(self.path), self._file)
+        return False
+
+    @property
+    def made_nanos(self) -> int:
+        """When its file was made, by the file system's clock; mapped memory does not change it."""
+        return self._file.st_mtime_ns
 
     @property
     def writer_alive(self) -> bool:
@@ -315,7 +332,7 @@ class StreamReader:
     def find(self, time_nanos: int) -> int:
         """The first record left whose last time is that late; the next one if there is none yet."""
         try:
-            return self._open().find(time_nanos)
+            return self._open().find(int64_nanos(time_nanos))
         except CORE_ERRORS as error:
             raise self.error(error) from None
 

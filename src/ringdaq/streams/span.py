@@ -14,6 +14,7 @@ from ringdaq.errors import StreamError
 
 Moment = int | datetime | np.datetime64
 """Nanoseconds since the epoch, a datetime with a time zone, or a numpy datetime64 (UTC)."""
+_LEAST, _MOST = -(2**63), 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,8 +57,8 @@ def span_of(
     newest: Callable[[], int | None],
 ) -> Span:
     """The span that a window was asked for by; `newest` tells the time of the newest row."""
-    begin = None if since is None else nanos_of(since, stream)
-    end = None if until is None else nanos_of(until, stream)
+    begin = None if since is None else int64_nanos(nanos_of(since, stream))
+    end = None if until is None else int64_nanos(nanos_of(until, stream))
     if seconds is None and begin is None and end is None:
         raise StreamError(
             f"stream {stream!r}: say how many seconds, or since and until when; all that is left "
@@ -73,6 +74,11 @@ def span_of(
         )
     length = _length(seconds, stream)
     if begin is not None:
-        return Span(begin, begin + length)
+        return Span(begin, int64_nanos(begin + length))
     last = newest() if end is None else end
-    return Span(None if last is None else last - length, end)
+    return Span(None if last is None else int64_nanos(last - length), end)
+
+
+def int64_nanos(nanos: int) -> int:
+    """The nearest moment that a row can have."""
+    return max(_LEAST, min(nanos, _MOST))

@@ -123,16 +123,20 @@ class Stream:
         )
 
     def _successor(self, reader: StreamReader) -> Path | None:
-        newer = [path for path in self._directory.generations(self.name) if path > reader.path]
+        newer = self._newer(reader)
         return newer[0] if newer else None
+
+    def _newer(self, reader: StreamReader) -> list[Path]:
+        """The generations after a reader's, old to new."""
+        if not reader.in_place:
+            return self._directory.made_after(self.name, reader.made_nanos)
+        return [path for path in self._directory.generations(self.name) if path > reader.path]
 
     def _current(self) -> StreamReader:
         """The reader, of the newest generation once the writer of this one has ended."""
-        if not self._reader.writer_alive:
-            newest = self._directory.newest(self.name)
-            if newest != self._reader.path:
-                self._earlier[self._reader.path] = self._reader
-                self._reader = StreamReader.open(newest)
+        if not self._reader.writer_alive and (newer := self._newer(self._reader)):
+            self._earlier[self._reader.path] = self._reader
+            self._reader = StreamReader.open(newer[-1])
         return self._reader
 
     # --- windows over several generations
@@ -163,7 +167,7 @@ class Stream:
         current = self._current()
         yield current
         there = self._directory.generations(self.name)
-        self._earlier = {path: r for path, r in self._earlier.items() if path in there}
+        self._earlier = {path: r for path, r in self._earlier.items() if r.in_place}
         for path in reversed([path for path in there if path < current.path]):
             reader = self._earlier_reader(path)
             if reader is None or not _alike(reader.spec, current.spec):
