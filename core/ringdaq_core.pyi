@@ -117,7 +117,7 @@ class InvalidError(CoreError):
     """A value, a shape or a path makes no sense."""
 
 class ClosedError(CoreError):
-    """This side has closed the ring."""
+    """This side has closed the ring, or is a fork of the process that made it."""
 
 class RhaiSyntaxError(Exception):
     """args: text, line, column; the places are 0 where unknown."""
@@ -236,7 +236,9 @@ class RingWriter:
         """The file's random id, in hex."""
 
     @property
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether this side has closed the ring; to a fork of it, it always is."""
+
     def append(self, time_nanos: int, values: tuple[object, ...]) -> int:
         """Write one row as one record; returns its sequence number. None is a missing value."""
 

@@ -30,6 +30,11 @@ pub enum RingError {
     EndOfStream,
     /// The writer died, and everything was read.
     WriterGone,
+    /// This process is a fork of the one that made the ring, which alone writes it.
+    Forked {
+        /// The process that made it.
+        maker: u32,
+    },
     /// The file system has no room for the ring.
     NoSpace {
         /// Bytes of the ring's file.
@@ -82,6 +87,12 @@ impl fmt::Display for RingError {
             Self::WriterGone => {
                 f.write_str("the stream's writer died; what it committed is readable")
             }
+            Self::Forked { maker } => write!(
+                f,
+                "only process {maker}, which made this ring, writes it; found process {}, a fork of \
+                 it: make a writer of your own",
+                std::process::id()
+            ),
             Self::NoSpace { needed, free } => {
                 write!(f, "the ring needs {needed} bytes; {free} are free")
             }

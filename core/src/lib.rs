@@ -61,6 +61,8 @@ pub mod gather;
 #[cfg(not(loom))]
 mod long_copy;
 #[cfg(not(loom))]
+pub mod maker;
+#[cfg(not(loom))]
 pub mod region;
 #[cfg(all(feature = "rhai", not(loom)))]
 pub mod rhai;

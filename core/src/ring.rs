@@ -10,6 +10,7 @@ use crate::bell::WakeFile;
 use crate::debt::LazyRinger;
 use crate::error::RingError;
 use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
+use crate::maker::Maker;
 use crate::memory::{Memory, MemoryMut};
 use crate::reader::{Located, Reader, Statistics};
 use crate::region::{Region, clock_nanos, coarse_clock_nanos, random_id, ring_mode};
@@ -34,8 +35,11 @@ pub fn wake_path(ring: &Path) -> PathBuf {
 }
 
 /// The owner of a ring.
+///
+/// A fork of its process has the mapping too, and counters that soon are old, so it may not write.
 #[derive(Debug)]
 pub struct RingWriter {
+    maker: Maker,
     writer: Writer<Arc<Region>>,
     ringer: LazyRinger<WakeFile>,
     constants: Constants,
@@ -124,6 +128,7 @@ impl RingWriter {
         origin: Origin,
     ) -> Result<Self, RingError> {
         origin.check()?;
+        let maker = Maker::this()?;
         let schema_len = schema.len() as u64;
         if schema_len > MAX_SCHEMA_LEN {
             return Err(RingError::TooLarge { record: schema_len, capacity: MAX_SCHEMA_LEN });
@@ -147,7 +152,7 @@ impl RingWriter {
         let Origin { sequence, offset, rows } = origin;
         let writer = Writer::starting_at(Arc::new(region), geometry, sequence, offset, rows);
         let (ringer, path) = (LazyRinger::of(wake), path.to_owned());
-        Ok(Self { writer, ringer, constants, path })
+        Ok(Self { maker, writer, ringer, constants, path })
     }
 
     /// Where the ring lies.
@@ -165,8 +170,14 @@ impl RingWriter {
         self.writer.memory()
     }
 
-    /// Makes room for a record, at the cost of the oldest ones.
+    /// The process that made the ring.
+    pub fn maker(&self) -> Maker {
+        self.maker
+    }
+
+    /// Makes room for a record, at the cost of the oldest ones; refused in a fork.
     pub fn reserve(&mut self, payload_len: u64) -> Result<Slot, RingError> {
+        self.maker.check()?;
         self.writer.reserve(payload_len)
     }
 
@@ -205,8 +216,11 @@ impl RingWriter {
         Ok(self.commit(slot, first_nanos, last_nanos, rows))
     }
 
-    /// Tells readers that nothing will follow.
+    /// Tells readers that nothing will follow; a fork, which cannot know that, says nothing.
     pub fn close(&mut self) {
+        if !self.maker.is_here() {
+            return;
+        }
         self.writer.close();
         self.ringer.tell_now();
     }

@@ -30,7 +30,7 @@ impl PyAppender {
             let text = format!("a row needs {wanted} values; found {found}");
             return Err(InvalidError::new_err(text));
         }
-        let mut inner = self.shared.lock(py);
+        let mut inner = self.shared.lock(py)?;
         if inner.ring.is_none() {
             return Err(closed());
         }
@@ -63,6 +63,14 @@ impl PyAppender {
         Ok(())
     }
 
+    /// What the core raised, as it is told to users.
+    fn in_words(&self, py: Python<'_>, error: &PyErr) -> PyErr {
+        match self.translate.bind(py).call1((error.value(py),)) {
+            Ok(translated) => PyErr::from_value(translated),
+            Err(failed) => failed,
+        }
+    }
+
     /// Rows with a missing value or text become records of their own, after those that wait.
     fn append_alone(
         &self,
@@ -78,15 +86,11 @@ impl PyAppender {
 impl PyAppender {
     #[pyo3(signature = (*values))]
     fn append(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.try_append(py, values).map_err(|error| {
-            match self.translate.bind(py).call1((error.value(py),)) {
-                Ok(translated) => PyErr::from_value(translated),
-                Err(failed) => failed,
-            }
-        })
+        self.try_append(py, values).map_err(|error| self.in_words(py, &error))
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(self.shared.lock(py).flush()?)
+        let flushed = self.shared.lock(py).and_then(|mut inner| Ok(inner.flush()?));
+        flushed.map_err(|error| self.in_words(py, &error))
     }
 }

@@ -31,6 +31,7 @@ impl From<RingError> for PyErr {
             RingError::NotYetWritten { .. } => NotYetWrittenError::new_err(text),
             RingError::EndOfStream => EndOfStreamError::new_err(text),
             RingError::WriterGone => WriterGoneError::new_err(text),
+            RingError::Forked { .. } => ClosedError::new_err(text),
             RingError::NoSpace { needed, free } => NoSpaceError::new_err((text, needed, free)),
             RingError::TooLarge { record, capacity } => {
                 NoSpaceError::new_err((text, record, capacity))

@@ -39,7 +39,7 @@ impl PyLoan {
             let text = "only frames, and blocks of at least one row, can be filled in place";
             return Err(InvalidError::new_err(text));
         }
-        let mut inner = shared.lock(py);
+        let mut inner = shared.lock(py)?;
         let (ring, encoder) = inner.ready()?;
         let open = encoder.open(ring, rows)?;
         let region = Arc::clone(ring.region());
@@ -53,8 +53,9 @@ impl PyLoan {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the bulk lies in the mapping.
+    /// Where the bulk lies in the mapping; nowhere in a fork.
     fn bulk(&self) -> Option<(usize, usize)> {
+        self.shared.maker.check().ok()?;
         let room = self.room();
         let open = room.as_ref()?;
         let index = self.schema.columns().iter().position(is_bulk)?;
@@ -104,7 +105,7 @@ impl PyLoan {
         last_nanos: i64,
         values: &Bound<'_, PyTuple>,
     ) -> PyResult<u64> {
-        let mut inner = self.shared.lock(py);
+        let mut inner = self.shared.lock(py)?;
         let mut room = self.room();
         let open = room.as_ref();
         let open = open.ok_or_else(|| InvalidError::new_err("this loan has ended"))?;
@@ -118,8 +119,10 @@ impl PyLoan {
     }
 
     fn give_back(&self, py: Python<'_>) {
-        let mut inner = self.shared.lock(py);
-        if self.room().take().is_some() {
+        // A fork has nothing to give back, and need not hear so when it leaves the context.
+        if let Ok(mut inner) = self.shared.lock(py)
+            && self.room().take().is_some()
+        {
             inner.loaned = false;
         }
     }
@@ -147,8 +150,12 @@ impl PyLoan {
 
 impl Drop for PyLoan {
     fn drop(&mut self) {
-        if self.room().take().is_some() {
-            self.shared.lock_detached().loaned = false;
+        let is_open = || self.room().take().is_some();
+        if self.shared.maker.is_here()
+            && is_open()
+            && let Ok(mut inner) = self.shared.lock_detached()
+        {
+            inner.loaned = false;
         }
     }
 }

@@ -11,11 +11,13 @@ use super::errors::{ClosedError, InvalidError};
 use crate::alarm::Alarm;
 use crate::arrow::{Column, ColumnData, ColumnKind, Encoder, RowBatch, Schema};
 use crate::error::RingError;
+use crate::maker::Maker;
 use crate::region::clock_nanos;
 use crate::ring::RingWriter;
 
 /// The ring's owner and whoever may write through it.
 pub struct Shared {
+    pub maker: Maker,
     pub inner: Mutex<Inner>,
 }
 
@@ -52,24 +54,27 @@ pub fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
 }
 
 impl Shared {
-    pub fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Inner> {
-        self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    /// Refused in a fork, whose rows and counters are old copies: what it committed or closed, the
+    /// maker's readers would see. A thread that did not come along may hold the lock there for ever.
+    pub fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
+        self.maker.check()?;
+        Ok(self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
     }
 
     /// For threads that do not hold the interpreter.
-    pub fn lock_detached(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn lock_detached(&self) -> PyResult<MutexGuard<'_, Inner>> {
+        self.maker.check()?;
+        Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Commits rows that have waited until the alarm rings, until the ring is closed.
     pub fn flush_in_time(&self, alarm: &Alarm) {
         loop {
             alarm.wait();
-            let mut inner = self.lock_detached();
-            if inner.ring.is_none() {
-                return;
+            match self.lock_detached() {
+                Ok(mut inner) if inner.ring.is_some() => inner.flush_if_due(),
+                _ => return,
             }
-            inner.flush_if_due();
         }
     }
 }

@@ -51,9 +51,9 @@ impl PyRingWriter {
         data: &[ColumnData<'_>],
     ) -> PyResult<u64> {
         if data.iter().map(|c| c.data.len()).sum::<usize>() > LONG_COPY {
-            py.detach(|| self.shared.lock_detached().write(rows, span, data))
+            py.detach(|| self.shared.lock_detached()?.write(rows, span, data))
         } else {
-            self.shared.lock(py).write(rows, span, data)
+            self.shared.lock(py)?.write(rows, span, data)
         }
     }
 
@@ -74,7 +74,7 @@ impl PyRingWriter {
 
     /// Lets rows wait for each other from now on.
     fn start_batching(&self, py: Python<'_>, rows: usize, deadline_nanos: i64) -> PyResult<()> {
-        let mut inner = self.shared.lock(py);
+        let mut inner = self.shared.lock(py)?;
         let capacity = inner.ring.as_ref().ok_or_else(closed)?.constants().geometry.capacity;
         // Before room is made: each row has a time of 8 bytes.
         record_len((rows as u64).saturating_mul(8), capacity)?;
@@ -93,7 +93,7 @@ impl PyRingWriter {
         let named = std::thread::Builder::new().name("ring-flusher".into());
         if let Err(error) = named.spawn(move || shared.flush_in_time(&own)) {
             // Without that thread, the last rows before a pause would never be seen.
-            self.shared.lock(py).pending = None;
+            self.shared.lock(py)?.pending = None;
             return Err(error.into());
         }
         Ok(())
@@ -127,10 +127,10 @@ impl PyRingWriter {
         let (sequence, offset, rows) = origin.unwrap_or_default();
         let (origin, message) = (Origin { sequence, offset, rows }, schema.0.message());
         let ring = RingWriter::create_at(&path, message, capacity_bytes, smallest, origin)?;
-        let generation = ring.constants().generation;
+        let (maker, generation) = (ring.maker(), ring.constants().generation);
         let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
         let inner = Inner { ring: Some(ring), encoder, pending: None, loaned: false };
-        let shared = Arc::new(Shared { inner: Mutex::new(inner) });
+        let shared = Arc::new(Shared { maker, inner: Mutex::new(inner) });
         let (schema, period) = (Arc::clone(&schema.0), (period_nanos, period_rows));
         Ok(Self { shared, schema, path, generation, period })
     }
@@ -156,7 +156,7 @@ impl PyRingWriter {
             let text = format!("a row needs {wanted} values; found {found}");
             return Err(InvalidError::new_err(text));
         }
-        let mut inner = self.shared.lock(py);
+        let mut inner = self.shared.lock(py)?;
         inner.hail();
         if inner.fill_row(&self.schema, time_nanos, values)? {
             let (ring, encoder) = inner.ready()?;
@@ -221,7 +221,7 @@ impl PyRingWriter {
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(self.shared.lock(py).flush()?)
+        Ok(self.shared.lock(py)?.flush()?)
     }
 
     fn loan(&self, py: Python<'_>, rows: u64) -> PyResult<PyLoan> {
@@ -230,18 +230,23 @@ impl PyRingWriter {
 
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        self.shared.lock(py).ring.is_none()
+        // To a fork the ring is never open.
+        self.shared.lock(py).map_or(true, |inner| inner.ring.is_none())
     }
 
-    fn close(&self, py: Python<'_>) {
-        self.end(&mut self.shared.lock(py));
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.end(&mut *self.shared.lock(py)?);
+        Ok(())
     }
 }
 
 impl Drop for PyRingWriter {
     fn drop(&mut self) {
         // Not a close: readers are to see a writer that is gone, not a stream that ended well.
-        let mut inner = self.shared.lock_detached();
+        // A fork only lets go of its copy.
+        let Ok(mut inner) = self.shared.lock_detached() else {
+            return;
+        };
         let _ = inner.flush();
         inner.ring = None;
         inner.dismiss_flusher();
