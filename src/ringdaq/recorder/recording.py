@@ -58,9 +58,8 @@ class Recording:
         self._disk.make_directory(description.directory)
         self._lock = DirectoryLock(description.directory)
         try:
-            found = resume(description.directory, self._disk) or Resumed(
-                Ledger(checked=True), 0, []
-            )
+            directory, plain = description.directory, description.plain
+            found = resume(directory, self._disk, plain) or Resumed(Ledger(checked=True), 0, [])
         except BaseException:
             self._lock.close()
             raise

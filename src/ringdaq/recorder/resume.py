@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ringdaq.recorder.accounts import Ledger
 from ringdaq.recorder.disk import Disk
@@ -21,9 +23,12 @@ class Resumed:
     """What was come across in the segments that had to be read."""
 
 
-def resume(directory: Path, disk: Disk | None = None) -> Resumed | None:
+def resume(
+    directory: Path, disk: Disk | None = None, described: Mapping[str, Any] | None = None
+) -> Resumed | None:
     """Read as few segments as give the books, the last one as a rule; `None` without a journal.
 
+    `described` is what the recording should be, for a journal that is damaged where it says so.
     A torn tail is cut off, and what is left is synced, before it counts as durable.
     """
     disk = disk or Disk()
@@ -33,20 +38,21 @@ def resume(directory: Path, disk: Disk | None = None) -> Resumed | None:
     for count in range(1, len(paths) + 1):
         reader = JournalReader(directory, newest=count)
         headers = reader.headers()
-        found = _read(reader, headers[0][1].first_entry) if headers else None
+        known = described if count == len(paths) else None
+        found = _read(reader, headers[0][1].first_entry, known or {}) if headers else None
         if found is not None:
             _cut(paths[-1], reader.damage, disk)
             return found
     return None
 
 
-def _read(reader: JournalReader, start: int) -> Resumed | None:
-    ledger = Ledger(checked=start == 0)
+def _read(reader: JournalReader, start: int, described: Mapping[str, Any]) -> Resumed | None:
+    ledger = Ledger(described, checked=start == 0)
     number = start - 1
     for entry in reader.entries(start):
         ledger.take(entry.body)
         number = entry.number
-    if not ledger.checked or not ledger.description:
+    if not ledger.checked or not ledger.description or number < start:
         return None
     return Resumed(ledger, number + 1, reader.damage)
 

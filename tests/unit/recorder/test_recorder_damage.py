@@ -8,7 +8,7 @@ import pytest
 
 from ringdaq.recorder import describe_file, recover
 from ringdaq.recorder.description import parse_description
-from ringdaq.recorder.entries import RecordsEntry, StreamOpened
+from ringdaq.recorder.entries import Manifest, RecordsEntry, StreamOpened
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.scan import SegmentReader
 
@@ -132,6 +132,20 @@ def test_a_recorder_goes_on_with_a_stream_whose_name_is_damaged(bench, stream):
     assert found == {"meter": 7, "eeg": 21}
     with h5py.File(bench.file) as file:
         np.testing.assert_array_equal(file["entry/meter/value"], np.arange(7) * 2.0)
+
+
+def test_a_recorder_goes_on_with_a_journal_whose_description_is_damaged(bench, tmp_path):
+    bench.open("meter", "eeg")
+    record(bench, 4).close()
+    damage(bench, lambda body: isinstance(body, Manifest))
+    recording = bench.record()
+    kept = {name: one["durable_rows"] for name, one in recording.report()["streams"].items()}
+    assert kept == {"meter": 4, "eeg": 12}
+    bench.produce()
+    recording.step()
+    assert bench.end(recording)["state"] == "sealed"
+    report = recover(bench.journal, output=tmp_path / "again.h5")
+    assert rows(report) == {"meter": (5, 0), "eeg": (15, 0)}
 
 
 def test_packed_images_whose_schema_is_damaged_are_a_gap(bench, tmp_path):
