@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -30,7 +31,20 @@ from ringdaq.streams.record import Array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TRIES = 5
+_TRIES = 8
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows between two times lie."""
+
+    first_row: int
+    end_row: int
+    first_nanos: int
+    last_nanos: int
+    oldest: bool
+    """Whether no row before the first one is left."""
 
 
 @dataclass(slots=True)
@@ -42,6 +56,10 @@ class Rows:
     missing: dict[str, Array]
     """By column: True where its value is missing; only columns that have missing values."""
     holes: list[Hole]
+    first_row: int = 0
+    """Where they begin: later than asked for, if the writer overwrote rows meanwhile."""
+    alike: int = 1
+    """How many rows, from the first one on, have its time."""
 
 
 class SourceHistory:
@@ -63,31 +81,75 @@ class SourceHistory:
         start = max(first, self.source.find(since_nanos))
         return start, max(start, min(end, self.source.find(until_nanos + 1)))
 
+    def place(self, since_nanos: int, until_nanos: int) -> Place | None:
+        """Where the rows from one time up to and including another lie; `None` if none are left."""
+        for attempt in range(_TRIES):
+            with suppress(OverrunError):
+                return self._place(since_nanos, until_nanos, attempt)
+        raise self._too_fast()
+
+    def _place(self, since_nanos: int, until_nanos: int, attempt: int) -> Place | None:
+        start, end = self.between(since_nanos, until_nanos)
+        first = _further(start, end, attempt)
+        if first >= end:
+            return None
+        times = self.time_of(first), self.time_of(end - 1)
+        return Place(first, end, *times, first > start or start <= self.source.held()[0])
+
+    def time_of(self, row: int) -> int:
+        """A row's time, in ns; raises `OverrunError` if it is gone."""
+        for piece in self.source.pieces(row, row + 1, []):
+            return int(piece.times[0])
+        raise self._gone(row)
+
     def fold(self, first_row: int, end_row: int, bin_rows: int) -> tuple[Fold, list[Hole]]:
         """Rows in bins of so many, each numbered from row 0 of the source on.
 
         The first and the last bin hold only rows that were asked for. Rows that the writer
-        overwrites meanwhile are left out.
+        overwrites meanwhile are left out: then the first bin begins later.
         """
         with self._lock:
-            for _ in range(_TRIES):
-                try:
-                    return self._fold(first_row, end_row, bin_rows)
-                except OverrunError:
-                    first_row = max(first_row, self.source.held()[0])
-        raise self._too_fast()
+            return self._while_held(
+                first_row, end_row, lambda first: self._fold(first, end_row, bin_rows)
+            )
 
     def rows(self, first_row: int, end_row: int) -> Rows:
-        """Rows as they are."""
-        names = columns_of(self.spec)
-        for _ in range(_TRIES):
+        """Rows as they are; those that the writer overwrites meanwhile are left out."""
+        return self._while_held(first_row, end_row, lambda first: self._rows(first, end_row))
+
+    def _while_held(self, first_row: int, end_row: int, read: Callable[[int], _Found]) -> _Found:
+        """Read from the first row on that is left all the while."""
+        first = first_row
+        for attempt in range(1, _TRIES + 1):
             try:
-                return _joined(
-                    names, list(self.source.pieces(first_row, end_row, names)), self.spec
-                )
+                return read(first)
             except OverrunError:
-                first_row = max(first_row, self.source.held()[0])
+                left = min(end_row, max(first, self.source.held()[0]))
+                first = _further(left, end_row, attempt)
         raise self._too_fast()
+
+    def _rows(self, first: int, end: int) -> Rows:
+        names = columns_of(self.spec)
+        rows = _joined(names, list(self.source.pieces(first, end, names)), self.spec)
+        rows.first_row = first
+        rows.alike = int(np.searchsorted(rows.times, rows.times[:1], side="right").sum())
+        return rows
+
+    def _alike(self, row: int) -> int:
+        """How many rows, from one on, have its time; samples have times of their own."""
+        if self.spec.sample_rate is not None or self.source.held()[0] == 0:
+            return 1
+        found = self.source.find(self.time_of(row) + 1) - row
+        if self.source.held()[0] > row:
+            raise self._gone(row)
+        return found
+
+    def _gone(self, row: int) -> OverrunError:
+        name = self.spec.name
+        return OverrunError(
+            f"stream {name!r}: row {row} was wanted, and is no longer held; ask for later rows",
+            stream=name,
+        )
 
     def _too_fast(self) -> StreamError:
         name = self.spec.name
@@ -98,6 +160,9 @@ class SourceHistory:
         )
 
     def _fold(self, first: int, end: int, bin_rows: int) -> tuple[Fold, list[Hole]]:
+        if first >= end:
+            return _nothing(self.spec), []
+        alike = self._alike(first)
         levels: list[Level] = []
         if bin_rows >= BASE_ROWS and end - first >= BASE_ROWS:
             self._pyramid.update()
@@ -114,7 +179,9 @@ class SourceHistory:
             for hole in sorted(holes, key=lambda hole: hole.first_nanos)
             if hole.first_nanos >= whole.first_nanos[0] and hole.last_nanos <= whole.last_nanos[-1]
         ]
-        return _grouped(whole, bin_rows), inside
+        grouped = _grouped(whole, bin_rows)
+        grouped.alike = alike
+        return grouped, inside
 
     def _parts(
         self, first: int, end: int, bin_rows: int, levels: list[Level], holes: set[Hole]
@@ -151,6 +218,16 @@ class SourceHistory:
                 [low for low, _ in folds],
                 [high for _, high in folds],
             )
+
+
+def _further(first_row: int, end_row: int, attempt: int) -> int:
+    """Where to begin after so many tries that failed, away from where the writer overwrites.
+
+    The first ones take the oldest row left; a quick writer overwrites that while it is looked for.
+    """
+    if attempt < _TRIES // 2:
+        return first_row
+    return first_row + ((end_row - first_row) >> max(1, _TRIES - attempt))
 
 
 def _starts(first_rows: NDArray[np.int64], bin_rows: int) -> NDArray[np.int64]:

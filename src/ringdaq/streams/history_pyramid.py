@@ -33,6 +33,8 @@ class Fold:
     low: list[Array]
     """One for each column, [bins, width]."""
     high: list[Array]
+    alike: int = 1
+    """How many rows, from the first one on, have its time."""
 
     def __len__(self) -> int:
         return len(self.first_row)

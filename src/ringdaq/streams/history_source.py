@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ringdaq.clock import NANOS_PER_SEC
+from ringdaq.errors import OverrunError
 from ringdaq.model import NUMERIC_DTYPES, SAMPLES, TIME, StreamSpec
 from ringdaq.streams.reader import StreamReader
 from ringdaq.streams.record import Array
+from ringdaq.streams.statistics import RingStatistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +83,10 @@ class RowSource(Protocol):
         """The rows that are there now: the first, and one after the last."""
 
     def find(self, time_nanos: int) -> int:
-        """The first row at that time or later; one after the last if there is none."""
+        """The first row at that time or later; one after the last if there is none.
+
+        Raises `OverrunError` if it is overwritten while it is looked for.
+        """
 
     def pieces(self, first_row: int, end_row: int, columns: list[str]) -> Iterator[Piece]:
         """Rows in order; raises `OverrunError` if the first ones are gone meanwhile."""
@@ -130,30 +135,33 @@ class RingSource:
 
     def held(self) -> tuple[int, int]:
         now = self.reader.statistics()
-        if now.oldest_sequence >= now.next_sequence:
-            return now.rows, now.rows
-        return self.reader.frame(now.oldest_sequence)[3], now.rows
+        return now.rows - now.held_rows, now.rows
 
     def find(self, time_nanos: int) -> int:
+        now = self.reader.statistics()
+        if now.first_nanos is None or time_nanos <= now.first_nanos:
+            return now.rows - now.held_rows
         sequence = self.reader.find(time_nanos)
-        if sequence >= self.reader.next_sequence:
-            return self.reader.statistics().rows
-        piece = next(self._read(sequence, sequence + 1, []))
-        return piece.first_row + int(np.searchsorted(piece.times, time_nanos, side="left"))
+        for piece in self._read(sequence, min(sequence + 1, self.reader.next_sequence), []):
+            return piece.first_row + int(np.searchsorted(piece.times, time_nanos, side="left"))
+        return self.reader.statistics().rows
 
     def pieces(self, first_row: int, end_row: int, columns: list[str]) -> Iterator[Piece]:
-        following = self.reader.next_sequence
-        sequence = self._sequence_of(first_row, following)
-        for piece in self._read(sequence, following, columns):
+        if first_row >= end_row:
+            return
+        now = self.reader.statistics()
+        sequence = self._sequence_of(first_row, now)
+        for piece in self._read(sequence, now.next_sequence, columns):
             if piece.first_row >= end_row:
                 return
             cut = piece.cut(first_row, end_row)
             if cut.rows:
                 yield cut
 
-    def _sequence_of(self, row: int, following: int) -> int:
+    def _sequence_of(self, row: int, now: RingStatistics) -> int:
         """The record that holds a row, by halving: frames count the rows before them."""
-        low, high = self.reader.statistics().oldest_sequence, following
+        self._check_held(row, now)
+        low, high = now.oldest_sequence, now.next_sequence
         while low + 1 < high:
             middle = (low + high) // 2
             if self.reader.frame(middle)[3] <= row:
@@ -161,6 +169,17 @@ class RingSource:
             else:
                 high = middle
         return low
+
+    def _check_held(self, row: int, now: RingStatistics) -> None:
+        first = now.rows - now.held_rows
+        if row < first:
+            raise OverrunError(
+                f"stream {self.spec.name!r}: row {row} was wanted, and the oldest one left is "
+                f"{first}; ask for later rows",
+                stream=self.spec.name,
+                lost_rows=first - row,
+                resume_at=now.oldest_sequence,
+            )
 
     def _read(self, sequence: int, following: int, columns: list[str]) -> Iterator[Piece]:
         if any(self._types[name] in ("bool", "string") for name in columns):
