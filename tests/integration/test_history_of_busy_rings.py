@@ -20,10 +20,10 @@ METER = StreamSpec("meter", "rows", (Channel("x", "float64", "W"),))
 SMALLEST = 1 << 16
 
 
-def append(writer, count):
-    """Rows that are numbered by their values and times."""
+def append(writer, count, alike=1):
+    """Rows that are numbered by their values, and by their times, so many of which are alike."""
     for n in range(writer.statistics().rows, writer.statistics().rows + count):
-        writer.append(START + n * STEP, float(n))
+        writer.append(START + n // alike * STEP, float(n))
 
 
 def held(writer):
@@ -47,7 +47,7 @@ def stand(ring_directory, tmp_path):
     made.close()
 
 
-def overtaken(monkeypatch, meter, rows):
+def overtaken(monkeypatch, meter, rows, alike=1):
     """Have so many rows written between a query's looking for rows and its reading them."""
     wait = [True]
     for name in ("rows", "fold"):
@@ -56,7 +56,7 @@ def overtaken(monkeypatch, meter, rows):
         def after_more(self, *wanted, read=read):
             if wait and isinstance(self.source, RingSource):
                 wait.clear()
-                append(meter, rows)
+                append(meter, rows, alike)
             return read(self, *wanted)
 
         monkeypatch.setattr(SourceHistory, name, after_more)
@@ -117,6 +117,27 @@ def test_a_file_that_holds_a_part_of_what_was_overwritten_leaves_the_rest_counte
     (gap,) = found.gaps
     assert gap.first_nanos == START + (first + 24) * STEP
     assert found.rows + gap.rows == end - first
+
+
+@pytest.mark.parametrize("max_points", [None, 50])
+def test_rows_of_one_time_that_are_overwritten_in_part_come_once(
+    stand, ring_directory, monkeypatch, max_points
+):
+    with StreamWriter.create(ring_directory, METER, capacity_bytes=SMALLEST) as meter:
+        while held(meter) < 100:
+            append(meter, 1, alike=7)
+        stand.save(meter, "r1", meter.statistics().oldest_sequence)
+        append(meter, 20, alike=7)
+        end = meter.statistics().rows
+        overtaken(monkeypatch, meter, 60, alike=7)
+        found = stand.desk.query(
+            "meter", START, START + (end - 1) // 7 * STEP, max_points=max_points
+        )
+        assert [part.source for part in found.parts] == ["file", "ring"]
+        assert found.rows == end - 100
+        assert told(found) == []
+        if max_points is None:
+            assert np.array_equal(found.values("x"), np.arange(100, end))
 
 
 def test_rows_that_are_all_overwritten_before_they_are_read_are_counted(stand, meter, monkeypatch):
