@@ -116,8 +116,8 @@ class HistoryDesk:
         Without `max_points` every row; with it at most so many points a channel, two for each bin
         of rows. Raises `UnknownStreamError`, and `BadRequestError` for what makes no sense.
         """
-        since = 0 if since_nanos is None else max(since_nanos, -_NEVER)
-        until = now_nanos() if until_nanos is None else min(until_nanos, _NEVER)
+        since = 0 if since_nanos is None else _bounded(since_nanos)
+        until = now_nanos() if until_nanos is None else _bounded(until_nanos)
         _check(since, until, max_points)
         with self._lock, ExitStack() as stack:
             look = _Look(stack, self._recorded(), stream, since, until)
@@ -197,6 +197,11 @@ class _Look:
             for _, history in opened.of(self.stream) if opened is not None else ():
                 return history.spec
         return None
+
+
+def _bounded(nanos: int) -> int:
+    """The next moment that has a time; none that is wanted lies beyond."""
+    return min(max(nanos, -_NEVER), _NEVER)
 
 
 def _check(since: int, until: int, max_points: int | None) -> None:

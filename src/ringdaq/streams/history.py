@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TRIES = 8
+_FIRST, _LAST = -(1 << 63), (1 << 63) - 1
+"""No time lies before or after them."""
 _Found = TypeVar("_Found")
 
 
@@ -78,8 +80,10 @@ class SourceHistory:
     def between(self, since_nanos: int, until_nanos: int) -> tuple[int, int]:
         """The rows from one time up to and including another: the first, one after the last."""
         first, end = self.source.held()
-        start = max(first, self.source.find(since_nanos))
-        return start, max(start, min(end, self.source.find(until_nanos + 1)))
+        since, until = (min(max(nanos, _FIRST), _LAST) for nanos in (since_nanos, until_nanos))
+        start = max(first, self.source.find(since))
+        stop = end if until == _LAST else min(end, self.source.find(until + 1))
+        return start, max(start, stop)
 
     def place(self, since_nanos: int, until_nanos: int) -> Place | None:
         """Where the rows from one time up to and including another lie; `None` if none are left."""
@@ -139,7 +143,7 @@ class SourceHistory:
         """How many rows, from one on, have its time; samples have times of their own."""
         if self.spec.sample_rate is not None or self.source.held()[0] == 0:
             return 1
-        found = self.source.find(self.time_of(row) + 1) - row
+        found = self.between(self.time_of(row), self.time_of(row))[1] - row
         if self.source.held()[0] > row:
             raise self._gone(row)
         return found

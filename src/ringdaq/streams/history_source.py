@@ -12,7 +12,7 @@ from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import OverrunError
 from ringdaq.model import NUMERIC_DTYPES, SAMPLES, TIME, StreamSpec
 from ringdaq.streams.reader import StreamReader
-from ringdaq.streams.record import Array
+from ringdaq.streams.record import Array, sample_times
 from ringdaq.streams.statistics import RingStatistics
 
 if TYPE_CHECKING:
@@ -240,13 +240,11 @@ def _sample_clock(
 ) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
     """Times of rows of records that follow each other, exact from first times and rate."""
     begins = np.cumsum(frames[:, 0]) - frames[:, 0]
-    rate = spec.sample_rate
-    assert rate is not None
+    steps = sample_times(spec, 0, int(frames[:, 0].max()))
 
     def times_at(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         record = np.searchsorted(begins, rows, side="right") - 1
-        steps = (rows - begins[record]) * (NANOS_PER_SEC * rate.denominator)
-        times: NDArray[np.int64] = frames[record, 1] + steps // rate.numerator
+        times: NDArray[np.int64] = frames[record, 1] + steps[rows - begins[record]]
         return times
 
     return times_at
