@@ -96,12 +96,12 @@ class History:
     def low(self, channel: str) -> Array:
         """A channel's least value in each entry."""
         self._check(channel)
-        return self._joined(lambda part: part.low.get(channel, _nothing(part)))
+        return self._extremes([part.low.get(channel, _nothing(part)) for part in self.parts], -1)
 
     def high(self, channel: str) -> Array:
         """A channel's greatest value in each entry."""
         self._check(channel)
-        return self._joined(lambda part: part.high.get(channel, _nothing(part)))
+        return self._extremes([part.high.get(channel, _nothing(part)) for part in self.parts], 1)
 
     def line(self, channel: str) -> tuple[Array, Array]:
         """Times (datetime64[ns]) and values of a channel, ready to be drawn as a line.
@@ -132,11 +132,34 @@ class History:
                 f"no channel {channel!r} came; there are: {', '.join(self.channels)}"
             )
 
+    def _extremes(self, parts: list[Array], side: int) -> Array:
+        import numpy as np
+
+        kinds = {part.dtype.kind for part in parts}
+        if self.folded and "f" in kinds and kinds <= {"f", "i", "u"}:
+            parts = [outward(part, side) for part in parts]
+        return np.concatenate(parts) if parts else np.empty(0)
+
     def _joined(self, pick: Callable[[HistoryPart], Array], dtype: str | None = None) -> Array:
         import numpy as np
 
         found = [pick(part) for part in self.parts]
         return np.concatenate(found) if found else np.empty(0, dtype)
+
+
+def outward(values: Array, side: int) -> Array:
+    """Numbers as floats: where none is equal, the next below (side -1) or above (side 1)."""
+    import numpy as np
+
+    floats = values.astype(np.float64)
+    if values.dtype.kind == "f" or values.dtype.itemsize < 8:
+        return floats
+    # The greatest integers round to a float that is none of them any more.
+    beyond = floats >= float(np.iinfo(values.dtype).max)
+    back = np.where(beyond, 0, floats).astype(values.dtype)
+    inward = (beyond | (back > values)) if side < 0 else (~beyond & (back < values))
+    moved: Array = np.where(inward, np.nextafter(floats, side * np.inf), floats)
+    return moved
 
 
 def _nothing(part: HistoryPart) -> Array:

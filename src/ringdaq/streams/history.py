@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ringdaq.errors import OverrunError, StreamError
+from ringdaq.history import outward
 from ringdaq.model import StreamSpec
 from ringdaq.streams.directory import RingDirectory
 from ringdaq.streams.history_fold import fold_groups
@@ -213,7 +214,7 @@ class SourceHistory:
             numbers = np.arange(piece.first_row, piece.first_row + piece.rows)
             starts = _starts(numbers, bin_rows)
             rows = np.diff(starts, append=piece.rows)
-            folds = [fold_groups(column, column, starts) for column in columns]
+            folds = [fold_groups(*ends, starts) for ends in columns]
             yield Fold(
                 numbers[starts],
                 rows,
@@ -255,7 +256,8 @@ def _concatenated(parts: list[Fold]) -> Fold:
 def _grouped(fold: Fold, bin_rows: int) -> Fold:
     starts = _starts(fold.first_row, bin_rows)
     last = np.append(starts[1:], len(fold)) - 1
-    folds = [fold_groups(*pair, starts) for pair in zip(fold.low, fold.high, strict=True)]
+    pairs = zip(fold.low, fold.high, strict=True)
+    folds = [_with_gaps(*fold_groups(*pair, starts)) for pair in pairs]
     return Fold(
         fold.first_row[starts],
         np.add.reduceat(fold.rows, starts),
@@ -264,6 +266,17 @@ def _grouped(fold: Fold, bin_rows: int) -> Fold:
         [low for low, _ in folds],
         [high for _, high in folds],
     )
+
+
+def _with_gaps(low: Array, high: Array) -> tuple[Array, Array]:
+    """NaN in bins without a value, where least and greatest are integers."""
+    gone = low > high
+    if low.dtype.kind == "f" or not gone.any():
+        return low, high
+    floats = outward(low, -1), outward(high, 1)
+    for end in floats:
+        end[gone] = np.nan
+    return floats
 
 
 def _nothing(spec: StreamSpec) -> Fold:

@@ -13,6 +13,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+Ends = tuple[Array, Array]
+"""The least and the greatest value of each entry; one array twice, where both are the same."""
+
+
+def cut(ends: Ends, start: int, stop: int) -> Ends:
+    """Some of the entries."""
+    low = ends[0][start:stop]
+    return low, low if ends[0] is ends[1] else ends[1][start:stop]
+
+
+def copied(ends: Ends) -> Ends:
+    """The same, apart from the arrays they were taken of."""
+    low = ends[0].copy()
+    return low, low if ends[0] is ends[1] else ends[1].copy()
+
+
+def joined(before: Ends, after: Ends) -> Ends:
+    """The entries of both, in a copy."""
+    low = np.concatenate([before[0], after[0]])
+    same = before[0] is before[1] and after[0] is after[1]
+    return low, low if same else np.concatenate([before[1], after[1]])
+
+
+def fold_ends(ends: Ends, bin_rows: int) -> Ends:
+    """The same as `fold_even`, of entries whose least and greatest may differ."""
+    low, high = fold_even(ends[0], bin_rows)
+    return low, high if ends[0] is ends[1] else fold_even(ends[1], bin_rows)[1]
+
+
 def fold_even(values: Array, bin_rows: int) -> tuple[Array, Array]:
     """Least and greatest of every `bin_rows` rows of [rows, width]: two arrays [bins, width].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ringdaq.errors import OverrunError
-from ringdaq.streams.history_fold import fold_even
+from ringdaq.streams.history_fold import Ends, copied, cut, fold_ends, joined
 from ringdaq.streams.history_source import Hole, Piece, RowSource, foldable, holes_between
 from ringdaq.streams.record import Array
 
@@ -20,6 +21,8 @@ BASE_ROWS = 64
 FACTOR = 16
 LEVELS = 4
 _FIRST_BINS = 1024
+_EXACT = ("int64", "uint64")
+"""Types of numbers that floats cannot hold."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,15 @@ class Fold:
 
     def __len__(self) -> int:
         return len(self.first_row)
+
+
+@dataclass(slots=True)
+class _Rest:
+    """Rows after the last complete bin."""
+
+    first_row: int
+    times: NDArray[np.int64]
+    columns: list[Ends]
 
 
 class Level:
@@ -117,8 +129,7 @@ class Pyramid:
         self.names = foldable(source.spec)
         self.levels: list[Level] = []
         self.holes: list[Hole] = []
-        self._waiting: list[Piece] = []
-        """The rows after the last complete bin, in at most one piece."""
+        self._waiting: _Rest | None = None
         self._next_row = 0
         self._last_nanos: int | None = None
 
@@ -152,7 +163,7 @@ class Pyramid:
     def _restart(self, row: int) -> None:
         """Begin anew with the first whole bin from a row on."""
         self._next_row = -(-row // BASE_ROWS) * BASE_ROWS
-        self._waiting, self._last_nanos, self.holes = [], None, []
+        self._waiting, self._last_nanos, self.holes = None, None, []
         self._begin_levels(self._next_row)
 
     def _begin_levels(self, row: int) -> None:
@@ -168,7 +179,8 @@ class Pyramid:
         self._note_holes(piece)
         columns = [as_foldable(c, m) for c, m in zip(piece.columns, piece.missing, strict=True)]
         if not self.levels:
-            self.levels = [Level(BASE_ROWS * FACTOR**n, columns) for n in range(LEVELS)]
+            like = [low for low, _ in columns]
+            self.levels = [Level(BASE_ROWS * FACTOR**n, like) for n in range(LEVELS)]
             self._begin_levels(piece.first_row)
         self._next_row += piece.rows
         self._fold(piece, columns)
@@ -180,38 +192,41 @@ class Pyramid:
         self.holes += piece.holes
         self._last_nanos = int(ends[1])
 
-    def _fold(self, piece: Piece, columns: list[Array]) -> None:
+    def _fold(self, piece: Piece, columns: list[Ends]) -> None:
         """Fold complete bins; what is left over at the end waits, with its times."""
-        times = piece.times_at
-        done = 0
-        if self._waiting:
-            before = self._waiting[0]
-            done = min(BASE_ROWS - before.rows, piece.rows)
-            head = _joined(before, times(np.arange(done)), [one[:done] for one in columns])
-            self._waiting = [head]
-            if head.rows < BASE_ROWS:
-                return
-            self._waiting = []
-            self._add_base(head.times_at, head.columns, 0, BASE_ROWS)
+        done = self._complete(piece, columns) if self._waiting is not None else 0
         stop = done + (piece.rows - done) // BASE_ROWS * BASE_ROWS
         if stop > done:
-            self._add_base(times, columns, done, stop)
+            self._add_base(piece.times_at, columns, done, stop)
         if stop < piece.rows:
-            rest = times(np.arange(stop, piece.rows))
-            kept = [one[stop:].copy() for one in columns]
-            self._waiting = [_piece_of(piece.first_row + stop, rest, kept)]
+            rest = piece.times_at(np.arange(stop, piece.rows))
+            kept = [copied(cut(ends, stop, piece.rows)) for ends in columns]
+            self._waiting = _Rest(piece.first_row + stop, rest, kept)
+
+    def _complete(self, piece: Piece, columns: list[Ends]) -> int:
+        """Put rows to those that wait, and fold them if they are a bin; returns how many."""
+        before = self._waiting
+        assert before is not None
+        count = min(BASE_ROWS - len(before.times), piece.rows)
+        times = np.concatenate([before.times, piece.times_at(np.arange(count))])
+        pairs = zip(before.columns, columns, strict=True)
+        head = _Rest(before.first_row, times, [joined(a, cut(b, 0, count)) for a, b in pairs])
+        whole = len(times) == BASE_ROWS
+        self._waiting = None if whole else head
+        if whole:
+            self._add_base(times.__getitem__, head.columns, 0, BASE_ROWS)
+        return count
 
     def _add_base(
         self,
-        times_at: object,
-        columns: list[Array],
+        times_at: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+        columns: list[Ends],
         start: int,
         stop: int,
     ) -> None:
-        assert callable(times_at)
         begins = np.arange(start, stop, BASE_ROWS)
         times = np.stack([times_at(begins), times_at(begins + BASE_ROWS - 1)], axis=1)
-        folded = [fold_even(one[start:stop], BASE_ROWS) for one in columns]
+        folded = [fold_ends(cut(one, start, stop), BASE_ROWS) for one in columns]
         self.levels[0].add(times, [low for low, _ in folded], [high for _, high in folded])
 
 
@@ -224,27 +239,29 @@ def _raise_level(below: Level, level: Level) -> None:
         return
     part = below.part(first, end)
     times = np.stack([part.first_nanos[::FACTOR], part.last_nanos[FACTOR - 1 :: FACTOR]], axis=1)
-    level.add(
-        times,
-        [fold_even(one, FACTOR)[0] for one in part.low],
-        [fold_even(one, FACTOR)[1] for one in part.high],
-    )
+    folded = [fold_ends(ends, FACTOR) for ends in zip(part.low, part.high, strict=True)]
+    level.add(times, [low for low, _ in folded], [high for _, high in folded])
 
 
-def as_foldable(values: Array, missing: Array | None) -> Array:
-    """Samples as they are; single numbers as float64, NaN where missing."""
+def as_foldable(values: Array, missing: Array | None) -> Ends:
+    """Samples as they are; single numbers as float64, NaN where missing.
+
+    Integers of 64 bits stay such: where one is missing, the least is above the greatest.
+    """
+    if values.dtype.name in _EXACT:
+        return _as_exact(values, missing)
     if values.shape[1] != 1 and missing is None:
-        return values
+        return values, values
     numbers = values.astype(np.float64)
     if missing is not None:
         numbers[missing] = np.nan
-    return numbers
+    return numbers, numbers
 
 
-def _piece_of(first_row: int, times: NDArray[np.int64], columns: list[Array]) -> Piece:
-    return Piece(first_row, len(times), times.__getitem__, columns, [None] * len(columns))
-
-
-def _joined(before: Piece, times: NDArray[np.int64], columns: list[Array]) -> Piece:
-    joined = [np.concatenate(pair) for pair in zip(before.columns, columns, strict=True)]
-    return _piece_of(before.first_row, np.concatenate([before.times, times]), joined)
+def _as_exact(values: Array, missing: Array | None) -> Ends:
+    if missing is None:
+        return values, values
+    ends = np.iinfo(values.dtype)
+    low, high = values.copy(), values.copy()
+    low[missing], high[missing] = ends.max, ends.min
+    return low, high
