@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ringdaq.errors import OverrunError, StreamError
+from ringdaq.errors import OverrunError, StreamError, UnknownStreamError
 from ringdaq.history import outward
 from ringdaq.model import StreamSpec
 from ringdaq.streams.directory import RingDirectory
@@ -36,6 +36,7 @@ _TRIES = 8
 _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 """No time lies before or after them."""
 _Found = TypeVar("_Found")
+_Identity = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,27 +314,37 @@ class RingHistories:
 
     def __init__(self, directory: Path) -> None:
         self._rings = RingDirectory(directory)
-        self._open: dict[Path, SourceHistory] = {}
+        self._open: dict[Path, tuple[_Identity, SourceHistory]] = {}
         self._lock = threading.Lock()
 
     def of(self, stream: str) -> list[SourceHistory]:
         """A stream's generations that are left, old to new; none if there is no such stream."""
         with self._lock:
+            self._forget_removed()
             paths = self._rings.generations(stream)
-            for path in [p for p in self._open if _is_of(p, stream) and p not in paths]:
-                del self._open[path]
             return [found for path in paths if (found := self._history(path)) is not None]
 
+    def _forget_removed(self) -> None:
+        """Let go of all rings that are gone: their memory is not free before."""
+        for path, (identity, _) in list(self._open.items()):
+            if _identity(path) != identity:
+                del self._open[path]
+
     def _history(self, path: Path) -> SourceHistory | None:
-        found = self._open.get(path)
-        if found is None:
+        if path not in self._open:
+            identity = _identity(path)
             try:
                 found = SourceHistory(RingSource(StreamReader.open(path)))
-            except FileNotFoundError:  # removed a moment ago
+            except UnknownStreamError:  # removed a moment ago
                 return None
-            self._open[path] = found
-        return found
+            self._open[path] = identity, found
+        return self._open[path][1]
 
 
-def _is_of(path: Path, stream: str) -> bool:
-    return path.name.removesuffix(".ring").rpartition(".")[0] == stream
+def _identity(path: Path) -> _Identity:
+    """Which file lies there; it cannot come again while the file is open."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
