@@ -406,7 +406,13 @@ class RingReader:
         """The encapsulated Arrow schema message."""
 
     @property
-    def next_sequence(self) -> int: ...
+    def next_sequence(self) -> int:
+        """The number of the record that comes next; for loops, at the cost of one look.
+
+        A file without its header is found in the first look of each tick of the coarse clock, which
+        is some milliseconds.
+        """
+
     @property
     def oldest_sequence(self) -> int: ...
     @property

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use crate::error::RingError;
+use crate::layout::HEADER_SIZE;
 use crate::long_copy::copy_past_caches;
 use crate::memory::{Memory, MemoryMut};
 use crate::sync::{AtomicU64, Ordering};
@@ -249,8 +250,17 @@ impl Region {
 
     /// Refuses to go on if the file was cut: touching the missing bytes would kill the process.
     pub fn check_size(&self) -> Result<(), RingError> {
+        self.check_reaches(self.len)
+    }
+
+    /// The same for those who touch nothing but a ring's header.
+    pub fn check_header(&self) -> Result<(), RingError> {
+        self.check_reaches(HEADER_SIZE)
+    }
+
+    fn check_reaches(&self, wanted: usize) -> Result<(), RingError> {
         let found = self.file_size()?;
-        if found < self.len as u64 {
+        if found < wanted as u64 {
             return Err(RingError::corrupt(format!(
                 "the ring's file should have {} bytes; it was cut to {found}",
                 self.len

@@ -1,7 +1,7 @@
 //! A ring on disk: the protocol joined with its files, its owner's lock and its bell.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -241,6 +241,8 @@ pub struct RingReader {
     wake: OnceLock<WakeFile>,
     /// Records came in a hurry while this reader slept the last time.
     hurried: AtomicBool,
+    /// Tick of the coarse clock in which `glance` asked whether the header is there.
+    sized_nanos: AtomicU64,
 }
 
 /// Whether so many records in such a time come in a hurry.
@@ -290,6 +292,7 @@ impl RingReader {
             path: path.to_owned(),
             wake: OnceLock::new(),
             hurried: AtomicBool::new(false),
+            sized_nanos: AtomicU64::new(0),
         })
     }
 
@@ -321,6 +324,16 @@ impl RingReader {
     /// Finds a record and checks its frame.
     pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
         self.region().check_size()?;
+        self.locate_or_end(sequence)
+    }
+
+    /// Finds the newest record and checks its frame.
+    pub fn locate_newest(&self) -> Result<Located, RingError> {
+        self.region().check_size()?;
+        self.locate_or_end(self.reader.next_sequence().saturating_sub(1))
+    }
+
+    fn locate_or_end(&self, sequence: u64) -> Result<Located, RingError> {
         match self.reader.locate(sequence) {
             Err(RingError::NotYetWritten { .. }) => self.locate_at_the_end(sequence),
             found => found,
@@ -399,6 +412,18 @@ impl RingReader {
         self.reader.next_sequence()
     }
 
+    /// The same, for loops that look again and again: whether the header is there is asked in the
+    /// first look of each tick of the coarse clock, which is some milliseconds, as it costs ten looks.
+    pub fn glance(&self) -> Result<u64, RingError> {
+        let tick = coarse_clock_nanos();
+        // Relaxed, here and below: who misses that another thread has asked asks too.
+        if self.sized_nanos.load(Ordering::Relaxed) != tick {
+            self.region().check_header()?;
+            self.sized_nanos.store(tick, Ordering::Relaxed);
+        }
+        Ok(self.next_sequence())
+    }
+
     /// The sequence number of the oldest record left.
     pub fn oldest_sequence(&self) -> u64 {
         self.reader.oldest_sequence()
@@ -425,14 +450,14 @@ impl RingReader {
     /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
     /// there is something to find out. The file had its size then.
     pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
-        let due = is_due(&self.reader, sequence);
-        if !due && self.doze_or_sleep(sequence, timeout)? {
+        self.region().check_size()?;
+        if is_due(&self.reader, sequence) || self.doze_or_sleep(sequence, timeout)? {
             // Nobody need ask for the size, which takes its time just after a sleep: the writer has
             // touched the record's bytes a moment ago.
             return Ok(true);
         }
         self.region().check_size()?;
-        Ok(due || !self.region().is_owned())
+        Ok(is_due(&self.reader, sequence) || !self.region().is_owned())
     }
 
     fn doze_or_sleep(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
@@ -441,9 +466,12 @@ impl RingReader {
         // Relaxed, here and below: a guess, which orders nothing.
         if self.hurried.load(Ordering::Relaxed) && timeout > DOZE {
             std::thread::sleep(DOZE);
+            self.region().check_size()?;
         }
         let due = wait_once(&self.reader, bell, sequence, timeout.min(LONGEST_SLEEP));
-        let came = self.reader.next_sequence().saturating_sub(sequence);
+        // After a sleep in vain, the ring is not looked at before its size was asked for.
+        let next = if due { self.reader.next_sequence() } else { sequence };
+        let came = next.saturating_sub(sequence);
         self.hurried.store(is_hurry(came, clock_nanos() - begun), Ordering::Relaxed);
         Ok(due)
     }

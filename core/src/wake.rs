@@ -116,7 +116,8 @@ pub fn ring_bell<B: Bell>(bell: &B) {
 
 /// Sleeps until a record is committed, the ring is closed, the timeout passes, or for no reason.
 ///
-/// Returns whether there is something to find out.
+/// Returns whether there is something to find out, as far as is known: after a sleep that nobody ended,
+/// the ring is not looked at, as much may have become of its file meanwhile.
 pub fn wait_once<M: Memory, B: Bell>(
     reader: &Reader<M>,
     bell: &B,
@@ -127,9 +128,8 @@ pub fn wait_once<M: Memory, B: Bell>(
         bell.sleep(value, timeout);
         pass_on(bell);
         // Relaxed: what is read next is acquired from the ring.
-        if bell.word().load(Ordering::Relaxed) / COUNT != value / COUNT {
-            return bell.linger(|| is_due(reader, sequence));
-        }
+        let is_rung = bell.word().load(Ordering::Relaxed) / COUNT != value / COUNT;
+        return is_rung && bell.linger(|| is_due(reader, sequence));
     }
     is_due(reader, sequence)
 }

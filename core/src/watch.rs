@@ -69,7 +69,7 @@ impl Watch {
     /// Asks to be told once there is something to find out about a record; true if there is already.
     pub fn arm(&self, sequence: u64) -> Result<bool, RingError> {
         self.disarm();
-        if is_due(self.ring.protocol(), sequence) || !self.ring.writer_alive() {
+        if has_news(&self.ring, sequence, true) {
             return Ok(true);
         }
         self.ring.bell()?;
@@ -106,6 +106,9 @@ pub fn sleep_on(
     let mut words = vec![(word, seen)];
     let mut bells = Vec::with_capacity(rings.len());
     for (ring, sequence) in rings {
+        if ring.region().check_size().is_err() {
+            break;
+        }
         let bell = ring.bell()?;
         let Some(value) = announce(ring.protocol(), bell, *sequence) else {
             break;
@@ -122,9 +125,14 @@ pub fn sleep_on(
     let late = begun.elapsed() >= LONGEST_SLEEP;
     // Acquire: pairs with the release of whoever changes it, so that the reason is seen.
     Ok(word.load(Ordering::Acquire) != seen
-        || rings.iter().any(|(ring, sequence)| {
-            is_due(ring.protocol(), *sequence) || (late && !ring.writer_alive())
-        }))
+        || rings.iter().any(|(ring, sequence)| has_news(ring, *sequence, late)))
+}
+
+/// Whether there is something to find out about a record, be it that its file was cut.
+fn has_news(ring: &RingReader, sequence: u64, with_writer: bool) -> bool {
+    ring.region().check_size().is_err()
+        || is_due(ring.protocol(), sequence)
+        || (with_writer && !ring.writer_alive())
 }
 
 /// Puts an entry on the list of a watcher that has room, a new one if none has.
@@ -204,7 +212,7 @@ impl Entry {
     /// The bell's value, or nothing if there is something to find out, be it a damage.
     fn sleeps_on(&self, with_writer: bool) -> Option<u32> {
         let ring = &self.ring;
-        if with_writer && (ring.region().check_size().is_err() || !ring.writer_alive()) {
+        if ring.region().check_size().is_err() || (with_writer && !ring.writer_alive()) {
             return None;
         }
         let bell = ring.bell().ok()?;

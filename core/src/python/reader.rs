@@ -185,8 +185,8 @@ impl PyLocated {
         owner: Py<PyAny>,
     ) -> PyResult<Self> {
         let ring = &reader.get().ring;
-        let sequence = sequence.unwrap_or_else(|| ring.next_sequence().saturating_sub(1));
-        let located = ring.locate(sequence)?;
+        let located =
+            sequence.map_or_else(|| ring.locate_newest(), |number| ring.locate(number))?;
         Ok(Self { reader: reader.unbind(), located, owner })
     }
 
@@ -321,18 +321,20 @@ impl PyRingReader {
     }
 
     #[getter]
-    fn next_sequence(&self) -> u64 {
-        self.ring.next_sequence()
+    fn next_sequence(&self) -> PyResult<u64> {
+        Ok(self.ring.glance()?)
     }
 
     #[getter]
-    fn oldest_sequence(&self) -> u64 {
-        self.ring.oldest_sequence()
+    fn oldest_sequence(&self) -> PyResult<u64> {
+        self.ring.region().check_header()?;
+        Ok(self.ring.oldest_sequence())
     }
 
     #[getter]
-    fn writer_alive(&self) -> bool {
-        self.ring.writer_alive()
+    fn writer_alive(&self) -> PyResult<bool> {
+        self.ring.region().check_header()?;
+        Ok(self.ring.writer_alive())
     }
 
     fn mapping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
@@ -415,9 +417,9 @@ impl PyRingReader {
     }
 
     fn wait(&self, py: Python<'_>, sequence: u64, timeout_secs: f64) -> PyResult<bool> {
+        self.ring.region().check_size()?;
         // Who is behind has nothing to wait for.
         if is_due(self.ring.protocol(), sequence) {
-            self.ring.region().check_size()?;
             return Ok(true);
         }
         let timeout = Duration::try_from_secs_f64(timeout_secs.max(0.0)).unwrap_or(Duration::MAX);
