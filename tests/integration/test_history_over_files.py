@@ -105,3 +105,13 @@ def test_a_single_row_that_two_files_hold_comes_once(stand, log):
     stand.save(log, "r2")
     log.path.unlink()
     assert stand.desk.query("log", START - 1).values("x").tolist() == [0]
+
+
+def test_files_answer_beside_a_new_ring_that_is_empty(stand, log, ring_directory):
+    at_one_time(log, 3)
+    stand.save(log, "r1")
+    log.path.unlink()
+    with StreamWriter.create(ring_directory, LOG, capacity_bytes=1 << 16):
+        for max_points in (None, 50):
+            found = stand.desk.query("log", START - 1, max_points=max_points)
+            assert found.values("x").tolist() == [0, 1, 2]

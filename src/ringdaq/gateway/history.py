@@ -147,7 +147,7 @@ class HistoryDesk:
         """
         histories = self._rings.of(look.stream)
         rings = [s for h in histories if (s := _ring_segment(h, look.since, look.until))]
-        planned = [] if histories and max_points is None else look.files(rings)
+        planned = [] if rings and max_points is None else look.files(rings)
         spec = histories[-1].spec if histories else self._spec_on_disk(look, planned)
         _check_channels(spec, channels)
         bin_rows = _bin_rows([*rings, *planned], max_points, spec)
