@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from history_stand import HistoryStand
 
+from ringdaq.errors import BadRequestError
+from ringdaq.gateway import history_files
 from ringdaq.gateway.history_files import MAX_OPEN
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.streams import StreamWriter
@@ -38,6 +40,18 @@ def test_a_query_reaches_over_more_files_than_stay_open(stand, ring_directory):
         folded = stand.desk.query("meter", START, max_points=100)
         assert folded.rows == len(times)
         assert (folded.low("x").min(), folded.high("x").max()) == (0, len(times) - 1)
+
+
+def test_more_files_than_may_be_open_are_refused(stand, ring_directory, monkeypatch):
+    monkeypatch.setattr(history_files, "MAX_AT_ONCE", 2)
+    with StreamWriter.create(ring_directory, METER, capacity_bytes=1 << 20) as writer:
+        for n in range(3):
+            writer.append(START + n * STEP, float(n))
+            stand.save(writer, f"r{n}", n, n + 1)
+    writer.path.unlink()
+    assert stand.desk.query("meter", START, START + STEP).rows == 2
+    with pytest.raises(BadRequestError, match="lie in 3: give a shorter time"):
+        stand.desk.query("meter", START)
 
 
 LOG = StreamSpec("log", "rows", (Channel("x", "int64"),))

@@ -9,12 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringdaq.errors import RecordingError
+from ringdaq.errors import BadRequestError, RecordingError
 from ringdaq.recorder.catalogue import Catalogue, RecordedSpan
 from ringdaq.recorder.readback import RecordedFile, RecordedStream
 from ringdaq.streams.history import SourceHistory
 
 MAX_OPEN = 8
+MAX_AT_ONCE = 400
+"""Files that one query reads; a process may often have no more than 1 024 of any kind open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ class RecordedFiles:
     def rows(self, stack: ExitStack, stream: str, stretch: Stretch) -> Iterator[FoundRows]:
         """A stream's rows in a stretch of time, each once; their files stay open with the stack."""
         seam = _Seam(stretch)
-        for span in _once(self.spans(stream, stretch.since_nanos, stretch.until_nanos)):
+        spans = _once(self.spans(stream, stretch.since_nanos, stretch.until_nanos))
+        _check_count(stream, len(spans))
+        for span in spans:
             opened = stack.enter_context(self.open(span))
             for held, history in opened.of(stream) if opened is not None else ():
                 if opened is None or (span.sealed and held.name != span.path):
@@ -164,6 +168,14 @@ def _once(spans: list[RecordedSpan]) -> list[RecordedSpan]:
     for span in spans:
         found.setdefault((span.file, span.path if span.sealed else ""), span)
     return list(found.values())
+
+
+def _check_count(stream: str, files: int) -> None:
+    if files > MAX_AT_ONCE:
+        raise BadRequestError(
+            f"rows of stream {stream!r} can be had from up to {MAX_AT_ONCE} files at once; "
+            f"those of this time lie in {files}: give a shorter time"
+        )
 
 
 def _rows_at(history: SourceHistory, nanos: int) -> int:
