@@ -132,7 +132,10 @@ class StreamReader:
     @property
     def writer_alive(self) -> bool:
         """Whether a living process holds the ring and has not closed it."""
-        return self._open().writer_alive
+        try:
+            return self._open().writer_alive
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
 
     @property
     def mapping(self) -> memoryview:
@@ -150,7 +153,18 @@ class StreamReader:
     @property
     def next_sequence(self) -> int:
         """Sequence number of the record that will be committed next; one look at the ring."""
-        return (self._core or self._open()).next_sequence
+        try:
+            return (self._core or self._open()).next_sequence
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
+
+    @property
+    def oldest_sequence(self) -> int:
+        """Sequence number of the oldest record left."""
+        try:
+            return self._open().oldest_sequence
+        except CORE_ERRORS as error:
+            raise self.error(error) from None
 
     def checked_next_sequence(self) -> int:
         """The same, from counters that are consistent; raises `CorruptRecordError`."""
@@ -227,9 +241,8 @@ class StreamReader:
 
     def latest(self) -> Record | None:
         """Copy the newest record; `None` if there is none."""
-        reader = self._open()
         for _ in range(_TRIES):
-            following = reader.next_sequence
+            following = self.next_sequence
             if following == 0:
                 return None
             try:
@@ -301,9 +314,8 @@ class StreamReader:
 
     def sequences(self, span: Span) -> range:
         """The records that have rows of a span and are left."""
-        reader = self._open()
-        end = reader.next_sequence if span.until is None else self._end(span.until)
-        begin = reader.oldest_sequence if span.since is None else self.find(span.since)
+        end = self.next_sequence if span.until is None else self._end(span.until)
+        begin = self.oldest_sequence if span.since is None else self.find(span.since)
         return range(min(begin, end), end)
 
     def _end(self, until: int) -> int:
@@ -313,7 +325,7 @@ class StreamReader:
             with suppress(NotYetWrittenError, EndOfStreamError, WriterGoneError, OverrunError):
                 # The record that reaches the time may begin before it.
                 return end + (self._in_place(end).first_nanos < until)
-            if end >= self._open().oldest_sequence:
+            if end >= self.oldest_sequence:
                 return end
         raise self._too_fast()
 
@@ -387,9 +399,9 @@ class StreamReader:
     def start(self, start: Start) -> int:
         """The first record that a follower gets."""
         if start == "newest":
-            return self._open().next_sequence
+            return self.next_sequence
         if start == "oldest":
-            return self._open().oldest_sequence
+            return self.oldest_sequence
         return start
 
     def close(self) -> None:

@@ -174,7 +174,10 @@ class StreamWriter:
 
     def close(self) -> None:
         """End the stream in good order; what was written stays readable."""
-        self._core.close()
+        try:
+            self._core.close()
+        except CORE_ERRORS as error:
+            raise self._error(error) from None
 
     def __enter__(self) -> Self:
         return self

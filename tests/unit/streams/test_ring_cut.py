@@ -111,7 +111,7 @@ def test_a_cut_is_found_before_it_is_touched(tmp_path, script):
         if look in harmless:
             assert said == harmless[look]
         else:
-            assert said.startswith("Corrupt"), (look, said)
+            assert said.startswith("CorruptRecordError"), (look, said)
             assert "it was cut to 0" in said, (look, said)
 
 

@@ -100,7 +100,7 @@ def test_a_copy_refuses_in_words(make_writer, scalar_spec, verb):
         "statistics": writer.statistics,
     }
     said = Fork(verbs[verb]).ended()
-    assert said.startswith("Closed")
+    assert said.startswith("ClosedStreamError")
     assert f"only process {os.getpid()}, which made this ring, writes it" in said
     assert "make a writer of your own" in said
     assert StreamReader.open(writer.path).next_sequence == 2
