@@ -22,6 +22,9 @@ WAITING_BYTES = 64 << 20
 # So much is taken at once; what is less waits for the next look, and disturbs no commit meanwhile.
 WORTHWHILE_BYTES = 4 << 20
 LOOK_SECS = 0.25
+# The file is begun so much later than the journal: making it must not share the processors with
+# what a run does first.
+FIRST_SECS = 0.25
 # The journal's thread asks for the interpreter after each call of the system; Python lets it wait
 # for 5 ms each time.
 SWITCH_SECS = 0.0002
@@ -108,12 +111,18 @@ class FileBehind:
 
     def _serve(self) -> None:
         try:
+            self._rest()
             more = False
             while self._wait(0.0 if more else LOOK_SECS):
                 more = self._work()
         except Exception as error:
             log.exception("the file is written no more")
             self._broken = f"{type(error).__name__}: {error}"
+
+    def _rest(self) -> None:
+        """Leave the first moments to the run, unless they are all that there is."""
+        with self._told:
+            self._told.wait_for(lambda: self._leaving or self._ended, FIRST_SECS)
 
     def _worthwhile(self) -> bool:
         return self._leaving or self._urgent or self._waiting_bytes >= WORTHWHILE_BYTES

@@ -42,6 +42,23 @@ def test_a_file_that_is_written_behind_the_journal_holds_the_same(bench):
         assert list(file["entry/camera/image"][:, 0, 0]) == list(range(20))
 
 
+def test_a_run_has_its_first_moments_to_itself_and_a_short_one_its_file_at_its_end(
+    bench, monkeypatch
+):
+    monkeypatch.setattr(behind, "FIRST_SECS", 10 * PATIENCE_SECS)
+    bench.open("stage")
+    recording = bench.record(behind=True)
+    for _ in range(50):
+        bench.produce()
+        recording.step()
+    assert recording.report()["streams"]["stage"]["durable_rows"] == 50
+    assert not bench.file.exists()
+    report = bench.end(recording)
+    assert report["state"] == "sealed"
+    with h5py.File(bench.file) as file:
+        assert len(file["entry/stage/value"]) == 50
+
+
 def test_what_is_too_much_to_wait_for_is_read_from_the_journal(bench, monkeypatch):
     monkeypatch.setattr(behind, "WAITING_BYTES", 0)
     bench.open("stage")
