@@ -101,11 +101,3 @@ def join_plans():
         if thread.name == "plan":
             thread.join(30)
             assert not thread.is_alive()
-
-
-def until(condition):
-    deadline = time.monotonic() + 30.0
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.005)
-    return found

@@ -66,8 +66,8 @@ class NotedAudit:
 class RunStand:
     """What a run manager needs; `close` ends its runs."""
 
-    def __init__(self, directory: Path, rings: Path) -> None:
-        self.rig: Rig = parse_rig(RIG, directory / "rig.toml")
+    def __init__(self, directory: Path, rings: Path, rig: str = RIG) -> None:
+        self.rig: Rig = parse_rig(rig, directory / "rig.toml")
         self.store = Store(directory / "db")
         self.audit: Any = NotedAudit()
         self.publisher = Publisher(self.rig, rings)

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from daemon_lab import Lab, join_plans, until
+from daemon_lab import Lab, join_plans
+from run_stand import until
 
 from ringdaq.errors import InstrumentBusyError, InstrumentTimeoutError, LimitError
 
