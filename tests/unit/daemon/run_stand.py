@@ -72,10 +72,12 @@ class RunStand:
         self.audit: Any = NotedAudit()
         self.publisher = Publisher(self.rig, rings)
         self.desk: Any = RecordingDesk(self.rig, directory / "data", lambda _: None)
-        self._link = Worker("link")
+        entries = build_instruments(self.rig).entries
+        self._links = {name: Worker(f"link-{name}") for name in entries}
+        self.drivers: dict[str, Any] = {name: e.instrument for name, e in entries.items()}
         self.hosts = {
-            entry.name: InstrumentHost(entry, self._link, self.publisher, self.audit)
-            for entry in build_instruments(self.rig).entries.values()
+            name: InstrumentHost(entry, self._links[name], self.publisher, self.audit)
+            for name, entry in entries.items()
         }
         for host in self.hosts.values():
             self.publisher.open(*scalar_streams(host.entry), 1 << 16)
@@ -97,6 +99,7 @@ class RunStand:
         self.runs.close(10.0)
         for host in self.hosts.values():
             host.close()
-        self._link.close()
+        for link in self._links.values():
+            link.close()
         self.publisher.close()
         self.store.close()

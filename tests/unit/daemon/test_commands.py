@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from daemon_lab import Lab, join_plans
-from run_stand import until
+from daemon_lab import LAB, join_plans, scan
+from run_stand import RunStand, until
 
 from ringdaq.errors import InstrumentBusyError, InstrumentTimeoutError, LimitError
 
 
 @pytest.fixture
-def lab(tmp_path):
-    lab = Lab(tmp_path)
+def lab(tmp_path, ring_directory):
+    lab = RunStand(tmp_path, ring_directory, LAB)
     yield lab
     lab.close()
 
@@ -44,7 +44,7 @@ def test_a_timeout_that_is_none_is_refused_before_anything_moves(lab, verb, time
 @pytest.mark.parametrize("velocity", [0.0, -1.0])
 def test_a_flight_at_no_speed_is_refused_before_anything_moves(lab, velocity):
     with pytest.raises(LimitError, match="velocity must be above 0"):
-        lab.scan("fly_scan", "stage", 5.0, 6.0, velocity=velocity)
+        scan(lab, "fly_scan", "stage", 5.0, 6.0, velocity=velocity)
     assert lab.drivers["stage"].position() == 0.0
 
 
@@ -83,7 +83,7 @@ def test_a_scan_that_was_given_up_commands_nothing_when_its_call_comes_back(
     release, readings = hanging_meter
     commands = watched(monkeypatch, lab.drivers["stage"], "move_abs", "stop", "configure")
     with pytest.raises(InstrumentTimeoutError, match="should end within"):
-        lab.scan("scan", "stage", 0.0, 4.0, 5, detectors=["meter"])
+        scan(lab, "scan", "stage", 0.0, 4.0, 5, detectors=["meter"])
     before = list(commands)
     assert before.count("stop") == 1
     release.set()
@@ -100,7 +100,7 @@ def test_a_flight_that_was_given_up_leaves_the_velocity_to_whoever_comes_next(
     velocity = stage.settings()["velocity"]["value"]
     commands = watched(monkeypatch, stage, "stop", "configure")
     with pytest.raises(InstrumentTimeoutError):
-        lab.scan("fly_scan", "stage", 0.0, 4.0, ["meter"], velocity=2.0)
+        scan(lab, "fly_scan", "stage", 0.0, 4.0, ["meter"], velocity=2.0)
     assert commands == ["configure", "stop", "configure"]
     assert stage.settings()["velocity"]["value"] == velocity
     stage.configure(velocity=1.0)
@@ -116,7 +116,7 @@ def test_a_flight_that_fails_stops_before_its_velocity_is_put_back(lab, monkeypa
     commands = watched(monkeypatch, lab.drivers["train"], "stop", "configure")
     monkeypatch.setattr(lab.drivers["meter"], "read", broken)
     with pytest.raises(Exception, match="the meter broke"):
-        lab.scan("fly_scan", "train", 0.0, 50.0, ["meter"], velocity=2.0)
+        scan(lab, "fly_scan", "train", 0.0, 50.0, ["meter"], velocity=2.0)
     assert commands == ["configure", "stop", "configure"]
 
 
@@ -128,7 +128,7 @@ def test_an_axis_whose_stop_fails_keeps_no_other_from_being_stopped(lab, monkeyp
     monkeypatch.setattr(lab.drivers["stage"], "stop", unplugged)
     monkeypatch.setattr(lab.drivers["stage"], "position", unplugged)
     with pytest.raises(Exception, match="unplugged"):
-        lab.scan("list_scan", "stage", [50.0], "train", [0.0])
+        scan(lab, "list_scan", "stage", [50.0], "train", [0.0])
     assert stops == ["stop"]
 
 

@@ -27,10 +27,6 @@ def start(stand, source):
     return stand.runs.find(stand.start(source))
 
 
-def driver(stand, name):
-    return stand.hosts[name].entry.instrument
-
-
 def test_a_command_that_was_asked_for_before_a_stop_is_not_carried_out_after_it(stand, monkeypatch):
     """The stop comes when the daemon has last looked for one, and has not yet begun."""
     asked, stopped, clock = threading.Event(), threading.Event(), runs_module.now_nanos
@@ -48,17 +44,17 @@ def test_a_command_that_was_asked_for_before_a_stop_is_not_carried_out_after_it(
     stopped.set()
     assert run.ended.wait(PATIENCE_SECS)
     assert run.status()["state"] == "stopped"
-    assert driver(stand, "stage").true_position() == 0.0
+    assert stand.drivers["stage"].true_position() == 0.0
 
 
 def test_an_instrument_that_cannot_be_stopped_keeps_no_other_from_it(stand, monkeypatch):
     def unplugged():
         raise OSError("unplugged")
 
-    other = driver(stand, "other")
+    other = stand.drivers["other"]
     run = start(stand, "stage.position()\nother.move_abs(45.0)\n")
     until(lambda: other.true_position() > 0.5)
-    monkeypatch.setattr(driver(stand, "stage"), "stop", unplugged)
+    monkeypatch.setattr(stand.drivers["stage"], "stop", unplugged)
     run.stop(force=False, user="me")
     assert run.ended.wait(PATIENCE_SECS)
     assert run.status()["state"] == "stopped"

@@ -22,7 +22,8 @@ from ringdaq.daemon.plans.plan import (
     distinct,
 )
 from ringdaq.daemon.safety import check_number
-from ringdaq.errors import BadRequestError, GrantError, LimitError
+from ringdaq.errors import BadRequestError, GrantError
+from ringdaq.instruments.timing import positive
 
 MIN_PERIOD_SECS = 0.001
 
@@ -189,12 +190,7 @@ class _Shapes:
         if "configure" not in mover.entry.verbs:
             raise BadRequestError(f"{mover.name} has no velocity to set; leave velocity out")
         speed = check_number(velocity, instrument=mover.name, what="velocity")
-        if speed <= 0:
-            raise LimitError(
-                f"{mover.name}: velocity must be above 0; found {speed:g}; nothing moved",
-                instrument=mover.name,
-            )
-        return speed
+        return positive(speed, "velocity", instrument=mover.name)
 
     def _groups(self, name: str, args: Sequence[Any], size: int, words: str) -> list[Sequence[Any]]:
         if not args or len(args) % size:
