@@ -99,6 +99,7 @@ class Stand:
         self.socket_path = directory / "control.sock"
         self.recordings: dict[str, dict[str, Any]] = {}
         self.reports: dict[str, dict[str, Any]] = {}
+        self.keep_journal = True
         self.attached = 0
         self.recorder: subprocess.Popen[bytes] | None = None
         self.recorder_command = [sys.executable, "-m", "ringdaq.recorder"]
@@ -131,6 +132,7 @@ class Stand:
                 "recordings": list(self.recordings.values()),
                 "data_directory": str(self.data),
                 "flush_secs": 0.2,
+                "keep_journal": self.keep_journal,
             }
         if method == "recorder.report":
             self.reports[params["recording_id"]] = params
@@ -174,8 +176,16 @@ class Stand:
 
     # --- recordings
 
-    def open(self, name: str, readers: list[StreamReader]) -> Path:
-        """Describe a recording of whole rings; returns its file."""
+    def open(
+        self,
+        name: str,
+        readers: list[StreamReader],
+        *,
+        start_sequence: int = 0,
+        start_rows: int = 0,
+        **more: Any,
+    ) -> Path:
+        """Describe a recording of rings, of whole ones unless told; returns its file."""
         file = self.data / f"{name}.h5"
         description = {
             "recording_id": name,
@@ -191,8 +201,8 @@ class Stand:
                     "name": reader.spec.name,
                     "path": str(reader.path),
                     "generation": reader.generation,
-                    "start_sequence": 0,
-                    "start_rows": 0,
+                    "start_sequence": start_sequence,
+                    "start_rows": start_rows,
                     "end_sequence": None,
                     "end_rows": None,
                     "spec": reader.spec.to_dict(),
@@ -200,6 +210,7 @@ class Stand:
                 for reader in readers
             ],
             "end": None,
+            **more,
         }
         self.recordings[name] = description
         self.tell("recording.open", description)

@@ -252,13 +252,17 @@ class RecordingDesk:
                 self._changed.notify_all()
 
     def hand_over(self, old_id: str, description: Description, end: Mapping[str, Any]) -> str:
-        """End a recording, and begin another one at exactly the same records."""
+        """End a recording, and begin another one at exactly the same records.
+
+        The recorder may have read more of the old one by now; it moves both to where that ends.
+        """
         with self._lock:
             old = self._open[old_id]
             rings = self._rings[old_id]
             self._close(old, end)
             going_on = still_read(old["streams"])
             open_rings = [rings[entry["generation"]] for entry in going_on]
+            description["continues"] = old_id
             description["streams"] = [
                 {**entry, "start_sequence": entry["end_sequence"], "start_rows": entry["end_rows"],
                  "end_sequence": None, "end_rows": None, "missed": ""}

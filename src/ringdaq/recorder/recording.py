@@ -22,6 +22,7 @@ from ringdaq.recorder.native import Watch
 from ringdaq.recorder.packing import pack
 from ringdaq.recorder.resume import Resumed, resume
 from ringdaq.recorder.seal import mark_sealed
+from ringdaq.recorder.seams import begin_at, beginnings, ends
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,6 @@ class Recording:
 
         Raises `BlockingIOError` while another process writes it.
         """
-        self.description = description
         self.error = ""
         """What keeps rows from becoming durable now; empty while all is well."""
         self.state = "recording"
@@ -64,6 +64,7 @@ class Recording:
             self._lock.close()
             raise
         self.ledger = found.ledger
+        self.description = begin_at(description, beginnings(self.ledger.description))
         self._begun = found.next_entry > 0
         self._followers: dict[int, RingFollower] = {}
         self._followed: Description | None = None
@@ -78,16 +79,19 @@ class Recording:
             segment_bytes=segment_bytes,
             disk=self._disk,
         )
-        keeper = FileKeeper(description, flush_secs=flush_secs, disk=self._disk)
+        keeper = FileKeeper(self.description, flush_secs=flush_secs, disk=self._disk)
         self.file: FileKeeper | FileBehind = FileBehind(keeper) if behind else keeper
         if not self._begun:
-            self.ledger.description = description.plain
+            self.ledger.description = self.description.plain
 
     # --- what the daemon says
 
     def update(self, description: Description) -> None:
-        """Take a newer description: more streams, ends, or the end of all."""
-        self.description = description
+        """Take a newer description: more streams, ends, or the end of all.
+
+        Where the streams began it says as the daemon does; what the journal says of that holds.
+        """
+        self.description = begin_at(description, beginnings(self.ledger.description))
 
     def interrupt(self) -> None:
         """Nobody describes this recording any more: end it when the rings' writers are gone."""
@@ -298,6 +302,7 @@ class Recording:
             mark_sealed(
                 self.description,
                 self.file.sealed_counters(),
+                ends(self.ledger),
                 keep_journal=self._keep_journal,
                 disk=self._disk,
             )

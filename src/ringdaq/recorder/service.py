@@ -28,6 +28,7 @@ from ringdaq.recorder.rebuild import orphan_description
 from ringdaq.recorder.recording import Recording
 from ringdaq.recorder.reports import CALL_SECS, Reporter
 from ringdaq.recorder.seal import read_mark, unsealed
+from ringdaq.recorder.seams import Places, begin_at, ends, ends_noted
 
 log = logging.getLogger(__name__)
 
@@ -130,9 +131,7 @@ class RecorderService:
             self._report_trouble({"recording_id": directory.name}, "failed", NOTHING_KEPT)
             return True
         try:
-            sealed = read_mark(directory)
-            if sealed is not None:
-                self._reporter.put({**sealed, "state": "sealed", "error": None})
+            if self._is_sealed(directory):
                 return True
             description = orphan_description(directory)
             if description.recording_id not in self._recordings:
@@ -141,6 +140,15 @@ class RecorderService:
             return False
         except (OSError, RecordingError) as error:
             log.warning("an unfinished recording is left as it is: %s", error)
+        return True
+
+    def _is_sealed(self, directory: Path) -> bool:
+        """Whether a recording is finished; then the daemon is told."""
+        sealed = read_mark(directory)
+        if sealed is None:
+            return False
+        told = {key: sealed[key] for key in ("recording_id", "file", "streams")}
+        self._reporter.put({**told, "state": "sealed", "error": None})
         return True
 
     def _listen(self, more: bool) -> None:
@@ -188,7 +196,8 @@ class RecorderService:
 
     def _try_open(self, description: Description) -> None:
         try:
-            self._open(description)
+            if not self._is_sealed(description.directory):
+                self._open(begin_at(description, self._end_of_the_part_before(description)))
         except BlockingIOError:
             self._waiting[description.recording_id] = description
         except OSError as error:  # a full disk, which may not stay full
@@ -209,6 +218,22 @@ class RecorderService:
         if self._noter is not None:
             self._noter.begin(description.plain)
         return recording
+
+    def _end_of_the_part_before(self, description: Description) -> Places:
+        """Where a recording begins that goes on with another one; empty if it does not."""
+        before = description.plain.get("continues")
+        if not before:
+            return {}
+        if before in self._waiting:
+            raise BlockingIOError(f"{before} is not opened yet")
+        recording = self._recordings.get(before)
+        if recording is not None:
+            return ends(recording.ledger)
+        try:
+            return ends_noted(description.directory.parent / str(before))
+        except RecordingError as error:
+            log.warning("%s may repeat what %s has: %s", description.recording_id, before, error)
+            return {}
 
     def _report_trouble(self, plain: Mapping[str, Any], state: str, error: Exception) -> None:
         self._reporter.put(

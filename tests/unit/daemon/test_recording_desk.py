@@ -51,6 +51,7 @@ def test_the_next_part_needs_no_generation_that_brings_nothing_any_more(desk, tm
     second = describe(desk, "second", rings)
     desk.hand_over("first", second, {"state": "rotated"})
     assert [entry["path"] for entry in second["streams"]] == [str(p) for p in paths[1:]]
+    assert second["continues"] == "first"
     third = describe(desk, "third", rings)
     desk.hand_over("second", third, {"state": "rotated"})
     assert [entry["path"] for entry in third["streams"]] == [str(paths[2])]
