@@ -17,6 +17,8 @@ from ringdaq.streams import StreamWriter
 
 ROWS_A_BATCH = 256
 SCALAR_BYTES = 64 * MIB
+ROW_BYTES = 448
+"""A record of one row with its frame and its entry in the index."""
 LARGE_BYTES = 256 * MIB
 """Larger than the caches."""
 LOAN_MICROS = 5.0
@@ -51,13 +53,22 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
             return limits.run("append", SCALAR_BYTES, ROWS_A_BATCH, max(10_000, count))[0]
 
         value, limit_nanos = in_turn(effort, lambda: nanos_each(work, count), limit)
-        idle = _after_idle(lambda: appender.append(1.5), effort.count(500))
+        idle, idle_limit, idle_call = in_turn(
+            effort,
+            lambda: _after_idle(lambda: appender.append(1.5), effort.count(500)),
+            lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, effort.count(500))[0],
+            lambda: _after_idle(lambda: None, effort.count(500)),
+        )
     file, message = _pyarrow_nanos(effort.count(2000))
     return Figure(
         "append_scalar", "scalar row from Python, stamped and batched", value, "ns", limit_nanos,
         "C loop: clock, two stores, copy of the batch", value / limit_nanos,
         "≤ 150 ns; ≤ 3 µs after 1 ms idle", value <= 150 and idle <= 3000,
-        {"pyarrow file format": file, "pyarrow serialize": message}, {"after_1ms_idle_ns": idle},
+        {"pyarrow file format": file, "pyarrow serialize": message},
+        {
+            "after_1ms_idle_ns": idle, "c_loop_after_1ms_idle_ns": idle_limit,
+            "python_call_of_nothing_after_1ms_idle_ns": idle_call,
+        },
     )  # fmt: skip
 
 
