@@ -216,8 +216,10 @@ class Daemon:
         arguments = {"recorder": self._recorder_arguments, "gateway": self._gateway_arguments}
         for child in self._children:
             child.release(arguments[child.name](), self._give_up)
-        if self.rig.daemon.gateway:
-            self._await_gateway()
+            if child.name == "gateway":
+                self._await_gateway()
+                # A port that somebody takes while it starts again is no reason to end runs.
+                child.insist()
 
     def _recorder_arguments(self) -> list[str]:
         return ["--socket", str(self._server.path)]

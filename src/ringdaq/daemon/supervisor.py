@@ -45,6 +45,7 @@ class Child:
         self._final, self._on_end = final or {}, on_end
         self._start = spawn or self._from_arguments
         self._gave_up = False
+        self._insisting = False
         self._stopping = threading.Event()
         self._held = False
         # Whoever lets a held process go must know whether that is the one that runs now.
@@ -82,6 +83,10 @@ class Child:
         if gave_up:
             on_give_up(self.name)
 
+    def insist(self) -> None:
+        """Start it again from now on even if it gives up: it could run once, and will again."""
+        self._insisting = True
+
     def _from_arguments(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*self._command, *([HELD] if self._held else [])],
@@ -108,7 +113,7 @@ class Child:
             if code in self._final:
                 self._tell_end(self._final[code])
                 return
-            if code == GIVE_UP_CODE:
+            if code == GIVE_UP_CODE and not self._insisting:
                 self._give_up(code)
                 return
             if time.monotonic() - started > STABLE_SECS:

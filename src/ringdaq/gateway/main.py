@@ -81,8 +81,8 @@ class Gateway:
 
     async def stop(self) -> None:
         """End open calls, and leave the daemon."""
-        await self._websockets.stop()
-        await self._server.stop(GRACE_SECS)
+        # Both at once: a browser that does not read must not keep the ports from the next gateway.
+        await asyncio.gather(self._websockets.stop(GRACE_SECS), self._server.stop(GRACE_SECS))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

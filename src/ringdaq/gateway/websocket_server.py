@@ -35,6 +35,7 @@ class WebSocketServer:
         self._door = Door(token)
         self._hub = hub
         self._server: Server | None = None
+        self._attended: set[ServerConnection] = set()
 
     async def start(self, port: int, patience_secs: float) -> None:
         """Serve on a port of the loopback interface, 0 for any free one.
@@ -71,6 +72,7 @@ class WebSocketServer:
 
     async def _attend(self, connection: ServerConnection) -> None:
         """One client, from its first message to its last."""
+        self._attended.add(connection)
         try:
             await self._session(connection).run()
         except ConnectionClosed:
@@ -80,6 +82,8 @@ class WebSocketServer:
         except Exception as error:
             log.exception("a WebSocket failed inside the gateway")
             await _refuse(connection, error)
+        finally:
+            self._attended.discard(connection)
 
     def _session(self, connection: ServerConnection) -> StreamSession:
         assert connection.request is not None
@@ -91,11 +95,17 @@ class WebSocketServer:
         session.limit(_rate_asked(asked.query))
         return session
 
-    async def stop(self) -> None:
-        """Hang up."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+    async def stop(self, grace_secs: float) -> None:
+        """Take no more clients, and hang up; those that do not take note in time are cut off."""
+        if self._server is None:
+            return
+        self._server.close()
+        try:
+            async with asyncio.timeout(grace_secs):
+                await self._server.wait_closed()
+        except TimeoutError:
+            for connection in self._attended:
+                connection.transport.abort()
 
 
 def _rate_asked(query: str) -> float | None:
