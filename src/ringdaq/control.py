@@ -3,6 +3,7 @@
 A message is a 4-byte little-endian length and a msgpack map.
 
 - request: `{"id": int, "method": str, "params": {...}}`
+- a request that nobody waits for any more: `{"withdraw": int}`, its id; it is answered all the same
 - reply: `{"id": int, "result": ...}` or `{"id": int, "error": {"class", "message", "details"}}`
 - event, from the daemon at any time: `{"event": str, "params": {...}}`
 """

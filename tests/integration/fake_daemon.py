@@ -92,6 +92,8 @@ class FakeDaemon:
     def _serve(self, channel: Channel) -> None:
         try:
             while (message := channel.receive()) is not None:
+                if "withdraw" in message:
+                    continue
                 threading.Thread(target=self._answer, args=(channel, message), daemon=True).start()
         except OSError:
             pass

@@ -275,7 +275,9 @@ def test_read_and_panic(client: Client, gateway: GatewayProcess) -> None:
     assert client.panic() == {"stage": "safe", "laser": "no answer"}
 
 
-def test_stop_overtakes_calls_that_take_their_time(client: Client, gateway: GatewayProcess) -> None:
+def test_stops_and_questions_overtake_calls_that_take_their_time(
+    client: Client, gateway: GatewayProcess
+) -> None:
     go_on = threading.Event()
     begun = threading.Semaphore(0)
 
@@ -287,13 +289,14 @@ def test_stop_overtakes_calls_that_take_their_time(client: Client, gateway: Gate
     gateway.daemon.methods["instruments.call"] = slow
     gateway.daemon.methods["runs.stop"] = lambda run_id, force, user: {"state": "stopping"}
     callers = [
-        threading.Thread(target=client.call, args=("stage", "home"), daemon=True) for _ in range(40)
+        threading.Thread(target=client.call, args=("stage", "home"), daemon=True) for _ in range(48)
     ]
     for caller in callers:
         caller.start()
     for _ in callers:
         assert begun.acquire(timeout=30)
     assert client.stop("r1") is RunState.STOPPING
+    assert client.info().rig == "demo"
     go_on.set()
     for caller in callers:
         caller.join(30)

@@ -20,6 +20,7 @@ from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.run_manager import RunManager
 from ringdaq.daemon.safety import make_all_safe
 from ringdaq.daemon.store import Store
+from ringdaq.daemon.ticket import TICKET
 from ringdaq.errors import (
     BadRequestError,
     BusyError,
@@ -195,6 +196,9 @@ class Api:
             try:
                 reply = {"value": call()}
             except RingdaqError as error:
+                if (ticket := TICKET.get()) is not None and ticket.withdrawn:
+                    self._store.forget_command(key)
+                    raise
                 reply = {"error": to_wire(error)}
             self._store.end_command(key, reply)
         elif reply is None:

@@ -10,27 +10,29 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from ringdaq.control import Channel, Message
 from ringdaq.daemon.instruments import ASKING, CALMING
+from ringdaq.daemon.ticket import TICKET, Ticket
 from ringdaq.errors import (
     AuthenticationError,
     BadRequestError,
     BusyError,
     RingdaqError,
+    ServiceError,
     to_wire,
 )
 
 log = logging.getLogger(__name__)
 
 MAX_PEERS = 128
-# Requests that may take long have threads of their own, so that none delays a stop or a question.
 # When the request that a thread works on came in, in monotonic seconds.
 ARRIVED: ContextVar[float] = ContextVar("arrived")
+# Requests that may take long have threads of their own, so that none delays a stop or a question.
 THREADS = {"panic": 4, "urgent": 8, "quick": 8, "questions": 16, "commands": 32, "waiting": 64}
 KIND_OF = {
     "instruments.call": "commands",
@@ -45,6 +47,8 @@ KIND_OF = {
     "pipeline.set": "waiting",
     "pipeline.stats": "waiting",
 }
+# What is not begun any more once its caller has given it up; a stop is wanted all the same.
+WITHDRAWABLE = frozenset({"commands", "questions"})
 URGENT_METHODS = frozenset({"runs.stop", "shutdown"})
 MAX_REQUESTS_OF_A_PEER = 64
 _CREDENTIALS = struct.Struct("3i")
@@ -60,6 +64,7 @@ class Peer:
         self.user = ""
         self.on_close: list[Callable[[], None]] = []
         self.pending = threading.BoundedSemaphore(MAX_REQUESTS_OF_A_PEER)
+        self.withdrawable: dict[int, tuple[Ticket, Future[None]]] = {}
 
     @property
     def who(self) -> str:
@@ -153,22 +158,49 @@ class ControlServer:
     def _serve(self, peer: Peer) -> None:
         try:
             while (message := peer.channel.receive()) is not None:
-                peer.pending.acquire()  # a peer with too much under way waits in its own socket
-                self._pools[kind_of(message)].submit(self._answer, peer, message, time.monotonic())
+                if "withdraw" in message:
+                    self._withdraw(peer, message["withdraw"])
+                else:
+                    self._take_on(peer, message)
         except (OSError, BadRequestError, RuntimeError) as error:
             log.debug("the connection of pid %d ended: %s", peer.pid, error)
         finally:
             self._drop(peer)
 
+    def _take_on(self, peer: Peer, message: Message) -> None:
+        peer.pending.acquire()  # a peer with too much under way waits in its own socket
+        number, kind, arrived = message.get("id", 0), kind_of(message), time.monotonic()
+        ticket = Ticket() if kind in WITHDRAWABLE and isinstance(number, int) else None
+        future = self._pools[kind].submit(self._answer, peer, message, arrived, ticket)
+        if ticket is not None:
+            peer.withdrawable[number] = ticket, future
+            future.add_done_callback(lambda _: peer.withdrawable.pop(number, None))
+        future.add_done_callback(lambda _: peer.pending.release())
+
+    def _withdraw(self, peer: Peer, number: object) -> None:
+        """Nobody waits for an answer any more: what has not begun is not carried out."""
+        found = peer.withdrawable.get(number) if isinstance(number, int) else None
+        if found is None:
+            return  # it was answered meanwhile, or is wanted all the same
+        ticket, future = found
+        ticket.withdraw()
+        if future.cancel():
+            error = ServiceError("it was taken back before it began, and is not carried out")
+            peer.channel.send({"id": number, "error": to_wire(error)})
+
     def _drop(self, peer: Peer) -> None:
         with self._lock:
             self._peers.discard(peer)
+        for ticket, future in peer.withdrawable.copy().values():
+            ticket.withdraw()
+            future.cancel()
         for action in peer.on_close:
             action()
         peer.channel.close()
 
-    def _answer(self, peer: Peer, message: Message, arrived: float) -> None:
+    def _answer(self, peer: Peer, message: Message, arrived: float, ticket: Ticket | None) -> None:
         ARRIVED.set(arrived)
+        TICKET.set(ticket)
         try:
             reply = {"id": message.get("id", 0), **self._outcome(peer, message)}
             peer.channel.send(reply)
@@ -176,8 +208,6 @@ class ControlServer:
             log.debug("pid %d left before its answer", peer.pid)
         except RingdaqError as error:
             peer.channel.send({"id": message.get("id", 0), "error": to_wire(error)})
-        finally:
-            peer.pending.release()
 
     def _outcome(self, peer: Peer, message: Message) -> dict[str, Any]:
         try:

@@ -15,6 +15,7 @@ from ringdaq.daemon.audit import Audit
 from ringdaq.daemon.line import Line
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.safety import LIMITED, UNITS, check_limit, check_number
+from ringdaq.daemon.ticket import TICKET
 from ringdaq.daemon.workers import Worker
 from ringdaq.errors import (
     InstrumentBusyError,
@@ -192,7 +193,7 @@ class InstrumentHost:
         return result
 
     def _carry_out(self, verb: str, way: Callable[..., Any], *args: Any) -> Any:
-        return way(*args) if verb in ASKING else way(_wanted_since(), *args)
+        return way(*args) if verb in ASKING else way(_wanted_since(), TICKET.get(), *args)
 
     def _way(self, verb: str) -> Callable[..., Any]:
         """The call that carries a verb to the driver, made once."""
@@ -237,7 +238,7 @@ class InstrumentHost:
     def _move(self, target: float, timeout: float) -> float:
         """Start a motion, wait for rest, and return the position as read back."""
         settle = self._settled_within(timeout)
-        self._way("move_abs")(_wanted_since(), target)
+        self._way("move_abs")(_wanted_since(), TICKET.get(), target)
         settle()
         return cast(float, self.reading("position")())
 
@@ -291,7 +292,7 @@ class InstrumentHost:
 
     def beginning(self, *, asked: float) -> Callable[[float], None]:
         """What starts towards a checked target, unless somebody has stopped it since `asked`."""
-        return partial(self._way("move_abs"), asked)
+        return partial(self._way("move_abs"), asked, None)
 
     def settling(self) -> Callable[[], float]:
         """What waits for rest and returns the position as read back."""

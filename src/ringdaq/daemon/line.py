@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from ringdaq.daemon.ticket import Ticket
 from ringdaq.daemon.workers import Worker
 from ringdaq.errors import (
     InstrumentBusyError,
@@ -48,14 +49,17 @@ class Line:
     def commanding(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """A call that changes something, to be made again and again.
 
-        Its first argument is since when it is wanted: it is not carried out if the instrument was
-        stopped after that. A stop does not wait for the link, so it may also come while the call is
-        under way; what the call did is then undone at once.
+        Its first arguments are since when it is wanted, and its ticket if it has one: it is not
+        carried out if the instrument was stopped after that, or if it was taken back. A stop does
+        not wait for the link, so it may also come while the call is under way; what the call did
+        is then undone at once.
         """
 
-        def unless_calmed(asked: float, *args: Any) -> T:
+        def unless_calmed(asked: float, ticket: Ticket | None, *args: Any) -> T:
             if asked <= self.calmed_at:
                 raise self._unwanted(what)
+            if ticket is not None and not ticket.begin():
+                raise self._taken_back(what)
             result = function(*args)
             if asked <= self.calmed_at:
                 self._driver.make_safe()
@@ -86,6 +90,13 @@ class Line:
         return InstrumentBusyError(
             f"{self._name} was stopped, or a run took it, after {what!r} was asked for; it is not "
             "carried out: ask again if it is still wanted",
+            instrument=self._name,
+        )
+
+    def _taken_back(self, what: str) -> InstrumentError:
+        return InstrumentError(
+            f"{self._name} has not begun {what!r} when its caller gave it up; it is not carried "
+            "out: ask again if it is still wanted",
             instrument=self._name,
         )
 

@@ -253,6 +253,10 @@ class Store:
         """Note what a keyed command answered, before the answer is sent."""
         self._execute("UPDATE commands SET reply = ? WHERE key = ?", (json.dumps(reply), key))
 
+    def forget_command(self, key: str) -> None:
+        """A keyed command was taken back before it began: sent again, it is a new one."""
+        self._execute("DELETE FROM commands WHERE key = ?", (key,))
+
     def close(self) -> None:
         """Write everything out and let the file go."""
         with self._lock:

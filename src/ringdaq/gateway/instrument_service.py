@@ -11,7 +11,7 @@ from ringdaq.errors import MissingCapabilityError
 from ringdaq.gateway import encode
 from ringdaq.gateway.auth import caller
 from ringdaq.gateway.grpc_types import Context
-from ringdaq.gateway.link import ANSWER_SECS, DaemonLink
+from ringdaq.gateway.link import ANSWER_SECS, MAX_CALLS_WITH_PANICS, DaemonLink
 from ringdaq.v1 import instruments_pb2, instruments_pb2_grpc
 from ringdaq.wire import from_list, from_map, to_value
 
@@ -30,10 +30,14 @@ def seconds_left(context: Context) -> float:
 
 
 class InstrumentService(instruments_pb2_grpc.InstrumentServiceServicer):
-    """Commands instruments through the daemon; `urgent` is a link that nothing else fills."""
+    """Commands instruments through the daemon.
 
-    def __init__(self, link: DaemonLink, urgent: DaemonLink) -> None:
+    `commands` is the link that verbs may fill; those that end something go over `urgent`.
+    """
+
+    def __init__(self, link: DaemonLink, commands: DaemonLink, urgent: DaemonLink) -> None:
         self._link = link
+        self._commands = commands
         self._urgent = urgent
 
     async def ListInstruments(
@@ -95,14 +99,17 @@ class InstrumentService(instruments_pb2_grpc.InstrumentServiceServicer):
             "key": key or None,
             "user": caller(context),
         }
-        link = self._urgent if verb in CALMING else self._link
+        link = self._urgent if verb in CALMING else self._commands
         answer = await link.call("instruments.call", params, timeout=seconds_left(context))
         return answer["value"]
 
     async def Panic(
         self, request: instruments_pb2.PanicRequest, context: Context
     ) -> instruments_pb2.PanicResponse:
-        done = await self._urgent.call("panic", {"user": caller(context)}, timeout=ANSWER_SECS)
+        # Stops that hang, however many, keep no panic out.
+        done = await self._urgent.call(
+            "panic", {"user": caller(context)}, timeout=ANSWER_SECS, room=MAX_CALLS_WITH_PANICS
+        )
         return instruments_pb2.PanicResponse(
             outcomes=[
                 instruments_pb2.PanicOutcome(

@@ -13,7 +13,7 @@ from typing import Any
 
 from ringdaq.gateway.auth import read_token
 from ringdaq.gateway.history import HistoryDesk
-from ringdaq.gateway.link import DaemonLink
+from ringdaq.gateway.link import ANSWER_SECS, DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.server import GatewayServer
 from ringdaq.gateway.websocket_server import WebSocketServer
@@ -36,12 +36,13 @@ class Gateway:
             on_disconnect=self._away,
             on_event=self._on_event,
         )
-        # A Stop must not wait behind calls that take their time.
-        self._urgent = DaemonLink(control_socket)
+        # Nothing waits behind verbs, which may take their time, and a Stop waits behind nothing.
+        self._commands, self._urgent = DaemonLink(control_socket), DaemonLink(control_socket)
         self._data_directory: Path | None = None
         self._history = HistoryDesk(rings, self._open_catalogue)
         hub = RingHub(rings)
-        self._server = GatewayServer(token, self._link, self._urgent, hub, self._history)
+        links = (self._link, self._commands, self._urgent)
+        self._server = GatewayServer(token, *links, hub, self._history)
         self._websockets = WebSocketServer(token, hub)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,10 +57,14 @@ class Gateway:
         """Serve, then look for the daemon; raises `BusyError` for a port in use."""
         await self._server.start(port, patience_secs)
         await self._websockets.start(websocket_port, patience_secs)
-        self._tasks = [asyncio.create_task(link.run()) for link in (self._urgent, self._link)]
+        links = (self._urgent, self._commands, self._link)
+        self._tasks = [asyncio.create_task(link.run()) for link in links]
         log.info("serving on %s, WebSockets on %s", self.address, self._websockets.address)
 
     async def _ready(self, link: DaemonLink) -> None:
+        async with asyncio.timeout(ANSWER_SECS):
+            for other in (self._urgent, self._commands):
+                await other.greeted.wait()
         addresses = {
             "address": self.address,
             "websocket_address": self._websockets.address,

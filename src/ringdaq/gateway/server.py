@@ -59,6 +59,7 @@ class GatewayServer:
         self,
         token: str,
         link: DaemonLink,
+        commands: DaemonLink,
         urgent: DaemonLink,
         hub: RingHub,
         history: HistoryDesk,
@@ -71,7 +72,7 @@ class GatewayServer:
             ControlService(link, urgent, hub), self._server
         )
         instruments_pb2_grpc.add_InstrumentServiceServicer_to_server(
-            InstrumentService(link, urgent), self._server
+            InstrumentService(link, commands, urgent), self._server
         )
         queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(link), self._server)
         pipelines_pb2_grpc.add_PipelineServiceServicer_to_server(
