@@ -25,7 +25,8 @@ _MAX_TEXT_CHARS = 600
 
 def require_grpc() -> None:
     """Get gRPC ready for its first import; raises `MissingExtraError` where it is not installed."""
-    # gRPC's fork handlers deadlock a process that forks while calls are open.
+    # gRPC's fork handlers deadlock a process that forks while calls are open; clients look out
+    # for forks themselves.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
+from ringdaq.client import calls, catalogue_calls, forks, history_calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
 from ringdaq.client.pipelines_aio import AsyncPipelines
@@ -54,6 +54,7 @@ class AsyncSubscription(Generic[R]):
         return self
 
     async def __anext__(self) -> R:
+        forks.check()
         try:
             async for message in self._rpc:
                 item = self._call.decode(message)
@@ -89,6 +90,7 @@ class AsyncClient:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        forks.opened()
         self.address = endpoint.address
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.aio.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
@@ -96,6 +98,7 @@ class AsyncClient:
         self.pipelines = AsyncPipelines(self._ask)
 
     async def _ask(self, call: Call[R]) -> R:
+        forks.check()
         method = self._channel.unary_unary(
             call.path,
             request_serializer=type(call.request).SerializeToString,
@@ -108,6 +111,7 @@ class AsyncClient:
         return cast(R, call.decode(answer))
 
     def _follow(self, call: Call[R]) -> AsyncSubscription[R]:
+        forks.check()
         method = self._channel.unary_stream(
             call.path,
             request_serializer=type(call.request).SerializeToString,

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import grpc
 import numpy as np
 
-from ringdaq.client import calls, catalogue_calls, history_calls, queue_calls
+from ringdaq.client import calls, catalogue_calls, forks, history_calls, queue_calls
 from ringdaq.client.address import Endpoint
 from ringdaq.client.calls import Call
 from ringdaq.client.pipelines import Pipelines
@@ -50,6 +50,7 @@ class Subscription(Generic[R]):
         return self
 
     def __next__(self) -> R:
+        forks.check()
         try:
             for message in self._rpc:
                 item = self._call.decode(message)
@@ -81,6 +82,7 @@ class Client:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        forks.opened()
         self.address = endpoint.address
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
@@ -88,6 +90,7 @@ class Client:
         self.pipelines = Pipelines(self._ask)
 
     def _ask(self, call: Call[R]) -> R:
+        forks.check()
         method = self._channel.unary_unary(
             call.path,
             request_serializer=type(call.request).SerializeToString,
@@ -100,6 +103,7 @@ class Client:
         return cast(R, call.decode(answer))
 
     def _follow(self, call: Call[R]) -> Subscription[R]:
+        forks.check()
         method = self._channel.unary_stream(
             call.path,
             request_serializer=type(call.request).SerializeToString,
