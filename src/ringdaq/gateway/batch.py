@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ringdaq.gateway.ring_files import Ring
 from ringdaq.model import SAMPLES, Channel
-from ringdaq.streams import Record, StreamReader
+from ringdaq.streams import Record
 
 Array = np.ndarray[Any, Any]
 
@@ -34,10 +35,9 @@ class Column:
 class RingBatch:
     """Some records that follow each other in one ring."""
 
-    def __init__(self, reader: StreamReader) -> None:
-        self.spec = reader.spec
-        self.generation = reader.generation
-        self.schema_ipc = reader.schema_ipc
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+        self.spec = ring.spec
         self.records: list[Record] = []
         self._bytes = 0
 

@@ -12,10 +12,11 @@ from ringdaq.gateway import encode, encode_queue
 from ringdaq.gateway.auth import caller
 from ringdaq.gateway.grpc_types import Context
 from ringdaq.gateway.link import DaemonLink
-from ringdaq.gateway.measurements import ChannelFilter, MeasurementSubscription
+from ringdaq.gateway.measurements import MeasurementSubscription
 from ringdaq.gateway.queue_service import DRY_RUN_SECS
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.shared_poll import SharedPoll
+from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import RunState
 from ringdaq.v1 import control_pb2, control_pb2_grpc
 from ringdaq.wire import from_map
@@ -130,7 +131,6 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     ) -> AsyncGenerator[control_pb2.StreamMeasurementsResponse, None]:
         wanted = ChannelFilter(request.channels)
         subscription = MeasurementSubscription(wanted, max_rate_hz=request.max_rate_hz)
-        await self._hub.check(wanted)
         async with self._hub.subscribed(subscription):
             await context.send_initial_metadata(())
             while True:

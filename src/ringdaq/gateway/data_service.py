@@ -35,7 +35,6 @@ class DataService(data_pb2_grpc.DataServiceServicer):
         self, request: data_pb2.StreamBatchesRequest, context: Context
     ) -> AsyncGenerator[data_pb2.StreamBatchesResponse, None]:
         subscription = BatchSubscription(request.stream)
-        await self._hub.check(subscription)
         async with self._hub.subscribed(subscription):
             await context.send_initial_metadata(())
             while True:

@@ -4,62 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ringdaq.errors import BadRequestError, RingdaqError
 from ringdaq.gateway.batch import Column, RingBatch
-from ringdaq.gateway.rings import unknown_stream
 from ringdaq.gateway.wakeup import Wakeup
+from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.v1 import control_pb2
 
 NANOS_PER_SEC = 1_000_000_000
 MAX_POINTS = 16_384
 MAX_RATE_HZ = 1e6
-# Streams of runs come and go, so a run's stream may be asked for before it has its first row.
-RUN_PREFIX = "run."
-
-
-class ChannelFilter:
-    """Which channels a subscriber wants: `stream.channel`, `stream`, or nothing for all."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-
-    def wants(self, spec: StreamSpec) -> bool:
-        """Whether any channel of the stream is wanted."""
-        return bool(self.channels(spec))
-
-    def channels(self, spec: StreamSpec) -> list[Channel]:
-        """The stream's wanted channels of single values."""
-        if not self._names:
-            return [c for c in spec.channels if not c.shape] if spec.kind == "rows" else []
-        return [c for c in spec.channels if not c.shape and self._names_it(spec.name, c.name)]
-
-    def _names_it(self, stream: str, channel: str) -> bool:
-        return stream in self._names or f"{stream}.{channel}" in self._names
-
-    def check(self, specs: Iterable[StreamSpec]) -> None:
-        """Raise `UnknownStreamError` or `BadRequestError` for a name that will never send."""
-        known = list(specs)
-        for name in sorted(self._names):
-            if not name.startswith(RUN_PREFIX):
-                _check_name(name, known)
-
-
-def _check_name(name: str, specs: list[StreamSpec]) -> None:
-    for spec in specs:
-        found = [c for c in spec.channels if name in (spec.name, f"{spec.name}.{c.name}")]
-        if any(not c.shape for c in found):
-            return
-        if found:
-            raise BadRequestError(
-                f"{name!r} has images, not single values; use StreamBatches for the stream"
-            )
-    raise unknown_stream(name, specs)
 
 
 class RateLimit:
@@ -138,30 +96,27 @@ class MeasurementSubscription:
             raise BadRequestError(
                 f"max_rate_hz must be from 0 (no limit) to {MAX_RATE_HZ:g}; found {max_rate_hz}"
             )
-        self._wanted = wanted
+        self.wish = wanted
         self._max_rate_hz = max_rate_hz
         self._lock = threading.Lock()
-        self._queues: dict[str, PointQueue] = {}
+        self._queues: dict[str, dict[str, PointQueue]] = {}
+        self._gone: set[str] = set()
         self._failure: RingdaqError | None = None
         self._wakeup = Wakeup()
 
-    def wants(self, spec: StreamSpec) -> bool:
-        """Whether any channel of the stream is wanted."""
-        return self._wanted.wants(spec)
-
     def _queue(self, stream: str, channel: Channel) -> PointQueue:
-        name = f"{stream}.{channel.name}"
-        queue = self._queues.get(name)
+        queues = self._queues.setdefault(stream, {})
+        queue = queues.get(channel.name)
         if queue is None:
             limit = RateLimit(self._max_rate_hz) if self._max_rate_hz else None
-            queue = self._queues[name] = PointQueue(channel.unit, limit)
+            queue = queues[channel.name] = PointQueue(channel.unit, limit)
         return queue
 
     def offer(self, batch: RingBatch) -> None:
         """Queue the wanted channels of new records."""
         columns = batch.columns
         with self._lock:
-            for channel in self._wanted.channels(batch.spec):
+            for channel in self.wish.channels(batch.spec):
                 self._queue(batch.spec.name, channel).put(columns[channel.name])
         self._wakeup.set()
 
@@ -169,13 +124,19 @@ class MeasurementSubscription:
         """Count rows that were overwritten before they could be read."""
         del records
         with self._lock:
-            for channel in self._wanted.channels(spec):
+            for channel in self.wish.channels(spec):
                 self._queue(spec.name, channel).dropped += rows
         self._wakeup.set()
 
     def fail(self, error: RingdaqError) -> None:
         """End the subscription with an error."""
         self._failure = error
+        self._wakeup.set()
+
+    def gone(self, stream: str) -> None:
+        """Keep nothing for a stream any more, once what waits of it is taken."""
+        with self._lock:
+            self._gone.add(stream)
         self._wakeup.set()
 
     async def take(self) -> list[control_pb2.ChannelPoints]:
@@ -189,5 +150,12 @@ class MeasurementSubscription:
 
     def _taken(self) -> list[control_pb2.ChannelPoints]:
         with self._lock:
-            messages = [queue.take(name) for name, queue in self._queues.items()]
+            messages = [
+                queue.take(f"{stream}.{channel}")
+                for stream, queues in self._queues.items()
+                for channel, queue in queues.items()
+            ]
+            for stream in self._gone:
+                self._queues.pop(stream, None)
+            self._gone.clear()
         return [message for message in messages if message is not None]

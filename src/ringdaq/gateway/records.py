@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ringdaq.errors import RingdaqError
 from ringdaq.gateway.batch import RingBatch
-from ringdaq.gateway.measurements import RUN_PREFIX
-from ringdaq.gateway.rings import Ring, unknown_stream
+from ringdaq.gateway.ring_files import Ring
 from ringdaq.gateway.wakeup import Wakeup
+from ringdaq.gateway.wishes import StreamWish
 from ringdaq.model import StreamSpec
 from ringdaq.streams import Record
 
@@ -31,6 +30,7 @@ class RecordQueue:
 
     def __init__(self, stream: str, *, capacity_bytes: int) -> None:
         self.stream = stream
+        self.wish = StreamWish(stream)
         self._capacity_bytes = capacity_bytes
         self._lock = threading.Lock()
         self._queue: deque[Waiting] = deque()
@@ -40,16 +40,6 @@ class RecordQueue:
         self._failure: RingdaqError | None = None
         self._wakeup = Wakeup()
 
-    def wants(self, spec: StreamSpec) -> bool:
-        """Whether it is this stream."""
-        return spec.name == self.stream
-
-    def check(self, specs: Iterable[StreamSpec]) -> None:
-        """Raise `UnknownStreamError` for a stream that is not there and is no run's own."""
-        known = list(specs)
-        if not self.stream.startswith(RUN_PREFIX) and not any(map(self.wants, known)):
-            raise unknown_stream(self.stream, known)
-
     def offer(self, batch: RingBatch) -> None:
         """Queue new records."""
         with self._lock:
@@ -58,8 +48,7 @@ class RecordQueue:
         self._wakeup.set()
 
     def _put(self, batch: RingBatch, record: Record) -> None:
-        ring = Ring(batch.spec, batch.generation, batch.schema_ipc)
-        waiting = Waiting(record, ring, self._lost_records, self._lost_rows)
+        waiting = Waiting(record, batch.ring, self._lost_records, self._lost_rows)
         self._lost_records = self._lost_rows = 0
         self._queue.append(waiting)
         self._bytes += len(record.payload)
@@ -83,6 +72,9 @@ class RecordQueue:
         """End the subscription with an error."""
         self._failure = error
         self._wakeup.set()
+
+    def gone(self, stream: str) -> None:
+        """Nothing is kept for a stream beside its records."""
 
     async def records(self) -> list[Waiting]:
         """Wait for records, and take out all that are there; raises what made the stream fail."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ringdaq.errors import BadRequestError, RingdaqError
 from ringdaq.gateway.records import RecordQueue, Waiting
-from ringdaq.gateway.rings import Ring, RingHub
+from ringdaq.gateway.ring_files import Ring
+from ringdaq.gateway.rings import RingHub
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -31,7 +32,6 @@ class StreamSession:
 
     async def run(self) -> None:
         """Tell the stream's form, then send and answer; raises for a stream that is not there."""
-        await self._hub.check(self._queue)
         async with self._hub.subscribed(self._queue):
             ring = await self._hub.newest(self._queue.stream)
             if ring is not None:

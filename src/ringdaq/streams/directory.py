@@ -53,6 +53,10 @@ class RingDirectory:
         """The names of all streams."""
         return sorted({stream for stream, _, _ in self._rings()})
 
+    def newest_of_all(self) -> dict[str, Path]:
+        """The newest ring of each stream, from one look at the directory."""
+        return {stream: path for stream, _, path in self._rings()}
+
     def generations(self, stream: str) -> list[Path]:
         """A stream's rings, old to new."""
         return [path for name, _, path in self._rings() if name == stream]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from ringdaq.gateway.batches import BatchSubscription
+from ringdaq.gateway.ring_files import Place, Ring
 from ringdaq.model import Channel, StreamSpec
 
 SPEC = StreamSpec("eeg", "rows", (Channel("a", "float64"),))
+RING = Ring(Place(Path("eeg.00000001.ring"), 0, "g1"), SPEC, b"schema")
 
 
 @dataclass
@@ -23,8 +26,7 @@ class FakeRecord:
 @dataclass
 class FakeBatch:
     records: list[FakeRecord]
-    generation: str = "g1"
-    schema_ipc: bytes = b"schema"
+    ring: Ring = RING
     spec: StreamSpec = SPEC
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 
 from ringdaq.errors import BadRequestError, UnknownStreamError
 from ringdaq.gateway.batch import Column
-from ringdaq.gateway.measurements import ChannelFilter, PointQueue, RateLimit
+from ringdaq.gateway.measurements import MeasurementSubscription, PointQueue, RateLimit
+from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import Channel, StreamSpec
 
 STAGE = StreamSpec("stage", "rows", (Channel("x", "float64"), Channel("y", "float64")))
@@ -45,11 +48,19 @@ def test_a_name_that_is_both_a_stream_and_a_channel_means_both() -> None:
 
 
 def test_names_are_checked() -> None:
-    ChannelFilter(["stage", "eeg.Fp1", "run.not-there-yet"]).check(ALL)
+    streams = [spec.name for spec in ALL]
+    ChannelFilter(["stage", "eeg.Fp1", "run.not-there-yet"]).check(ALL, streams)
     with pytest.raises(UnknownStreamError, match=r"'stage\.z'.*camera, eeg, stage"):
-        ChannelFilter(["stage.z"]).check(ALL)
+        ChannelFilter(["stage.z"]).check(ALL, streams)
     with pytest.raises(BadRequestError, match="images"):
-        ChannelFilter(["camera.image"]).check(ALL)
+        ChannelFilter(["camera.image"]).check(ALL, streams)
+
+
+def test_a_filter_tells_from_a_name_alone_which_streams_it_may_mean() -> None:
+    wanted = ChannelFilter(["stage.x.position", "eeg"])
+    names = ["stage", "stage.x", "stage.x.position", "eeg", "eeg.fast", "stag", "camera"]
+    assert [name for name in names if wanted.names(name)] == names[:4]
+    assert all(map(ChannelFilter([]).names, names))
 
 
 @given(
@@ -114,3 +125,20 @@ def test_text_goes_as_text() -> None:
     assert message is not None
     assert list(message.texts) == ["a", "µ"]
     assert not message.values
+
+
+@dataclass
+class FakeBatch:
+    columns: dict[str, Column]
+    spec: StreamSpec = STAGE
+
+
+def test_nothing_is_kept_for_a_stream_that_is_gone_once_its_points_are_taken() -> None:
+    async def run() -> None:
+        subscription = MeasurementSubscription(ChannelFilter([]), max_rate_hz=10.0)
+        subscription.offer(FakeBatch({"x": column(0, 1), "y": column(0, 1)}))  # type: ignore[arg-type]
+        subscription.gone("stage")
+        assert [points.channel for points in await subscription.take()] == ["stage.x", "stage.y"]
+        assert not subscription._queues
+
+    asyncio.run(run())
