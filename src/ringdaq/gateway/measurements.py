@@ -51,14 +51,19 @@ class PointQueue:
         self.dropped = 0
         self.skipped = 0
 
+    @property
+    def columns(self) -> int:
+        """How many pieces wait."""
+        return len(self._columns)
+
     def put(self, column: Column) -> None:
         """Add new points."""
-        if not len(column):
-            return
-        if self._limit is not None:
+        if self._limit is not None and len(column):
             chosen = self._limit.choose(column.times)
             self.skipped += int(len(chosen) - np.count_nonzero(chosen))
             column = column.where(chosen)
+        if not len(column):
+            return
         self._columns.append(column)
         self._points += len(column)
         while self._points > self._capacity:

@@ -118,6 +118,16 @@ def test_a_full_queue_drops_the_oldest_and_counts(sizes: list[int], capacity: in
     assert queue.take("meter.power") is None
 
 
+def test_what_the_limit_leaves_out_takes_no_memory() -> None:
+    queue = PointQueue("V", RateLimit(1.0))
+    for batch in range(1000):
+        queue.put(column(batch * 100, 100))
+    assert queue.columns == 1
+    message = queue.take("meter.power")
+    assert message is not None
+    assert (len(message.values), message.skipped) == (1, 99_999)
+
+
 def test_text_goes_as_text() -> None:
     queue = PointQueue("", None)
     queue.put(Column(np.array([1, 2]), np.array(["a", "µ"], dtype=object)))
