@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from ringdaq.gateway import encode, history_messages
 from ringdaq.gateway.batches import BatchSubscription
 from ringdaq.gateway.grpc_types import Context
 from ringdaq.gateway.history import HistoryDesk
+from ringdaq.gateway.history_turns import HistoryTurns
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.v1 import data_pb2, data_pb2_grpc
@@ -22,7 +22,7 @@ class DataService(data_pb2_grpc.DataServiceServicer):
     def __init__(self, link: DaemonLink, hub: RingHub, history: HistoryDesk) -> None:
         self._link = link
         self._hub = hub
-        self._history = history
+        self._history = HistoryTurns(history)
 
     async def ListStreams(
         self, request: data_pb2.ListStreamsRequest, context: Context
@@ -44,8 +44,7 @@ class DataService(data_pb2_grpc.DataServiceServicer):
     async def QueryHistory(
         self, request: data_pb2.QueryHistoryRequest, context: Context
     ) -> AsyncGenerator[data_pb2.QueryHistoryResponse, None]:
-        found = await asyncio.to_thread(
-            self._history.query,
+        found = await self._history.query(
             request.stream,
             request.since_nanos or None,
             request.until_nanos or None,

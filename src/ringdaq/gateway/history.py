@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -110,17 +111,19 @@ class HistoryDesk:
         *,
         max_points: int | None = None,
         channels: Sequence[str] = (),
+        given_up: Callable[[], bool] = lambda: False,
     ) -> History:
         """What a stream held from one time up to and including another.
 
         Without `max_points` every row; with it at most so many points a channel, two for each bin
         of rows. Raises `UnknownStreamError`, and `BadRequestError` for what makes no sense.
+        `given_up` is asked between files and between rings; raises `CancelledError` then.
         """
         since = 0 if since_nanos is None else _bounded(since_nanos)
         until = now_nanos() if until_nanos is None else _bounded(until_nanos)
         _check(since, until, max_points)
         with self._lock, ExitStack() as stack:
-            look = _Look(stack, self._recorded(), stream, since, until)
+            look = _Look(stack, self._recorded(), stream, since, until, given_up)
             segments, spec = self._read(look, max_points, channels)
             parts = [s.part for s in segments if s.part is not None and s.rows]
             return History(spec, parts, _gaps(segments, since, until, spec))
@@ -151,11 +154,11 @@ class HistoryDesk:
         spec = histories[-1].spec if histories else self._spec_on_disk(look, planned)
         _check_channels(spec, channels)
         bin_rows = _bin_rows([*rings, *planned], max_points, spec)
-        _read(rings, bin_rows, channels)
+        look.read(rings, bin_rows, channels)
         files = look.files(rings) if rings else planned
         if bin_rows is None:
             _check_size(sum(s.rows for s in (*rings, *files)), spec)
-        _read(files, bin_rows, channels)
+        look.read(files, bin_rows, channels)
         return sorted([*files, *rings], key=lambda s: s.first_nanos), spec
 
     def _spec_on_disk(self, look: _Look, planned: list[Segment]) -> StreamSpec:
@@ -178,16 +181,32 @@ class _Look:
     stream: str
     since: int
     until: int
+    given_up: Callable[[], bool]
 
     def files(self, rings: list[Segment]) -> list[Segment]:
         """Rows out of files, each once, where the rings hold nothing."""
-        stretches = _uncovered(rings, self.since, self.until) if self.recorded else ()
-        return [
-            _file_segment(found)
-            for stretch in stretches
-            if self.recorded is not None and stretch.since_nanos <= stretch.until_nanos
-            for found in self.recorded.rows(self.stack, self.stream, stretch)
-        ]
+        found = []
+        for stretch in _uncovered(rings, self.since, self.until) if self.recorded else ():
+            if stretch.since_nanos <= stretch.until_nanos:
+                found += [_file_segment(rows) for rows in self._recorded_rows(stretch)]
+        return found
+
+    def _recorded_rows(self, stretch: Stretch) -> Iterator[FoundRows]:
+        assert self.recorded is not None
+        for rows in self.recorded.rows(self.stack, self.stream, stretch):
+            self._check_wanted()
+            yield rows
+
+    def read(self, segments: list[Segment], bin_rows: int | None, channels: Sequence[str]) -> None:
+        """Read rows, folded into bins of so many, or as they are."""
+        for segment in segments:
+            self._check_wanted()
+            segment.read(bin_rows, channels)
+
+    def _check_wanted(self) -> None:
+        """Raise `CancelledError` if nobody waits for the answer any more."""
+        if self.given_up():
+            raise CancelledError(f"the query of stream {self.stream!r} was given up")
 
     def spec(self) -> StreamSpec | None:
         """What the stream carries, as the newest file with it says."""
@@ -282,11 +301,6 @@ def _recorded_gaps(
 
 
 # --- the rows
-
-
-def _read(segments: list[Segment], bin_rows: int | None, channels: Sequence[str]) -> None:
-    for segment in segments:
-        segment.read(bin_rows, channels)
 
 
 def _bin_rows(segments: list[Segment], max_points: int | None, spec: StreamSpec) -> int | None:

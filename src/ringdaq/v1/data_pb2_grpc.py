@@ -73,6 +73,7 @@ class DataServiceServicer:
 
     def QueryHistory(self, request, context):
         """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
+        Queries wait for each other; RESOURCE_EXHAUSTED when 16 do already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,9 @@ class DataServiceStub:
     to come. The initial metadata arrive once the subscription stands.
     """
     QueryHistory: _grpc.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]
-    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
+    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
+    Queries wait for each other; RESOURCE_EXHAUSTED when 16 do already.
+    """
 
 @_typing.type_check_only
 class DataServiceAsyncStub(DataServiceStub):
@@ -62,7 +64,9 @@ class DataServiceAsyncStub(DataServiceStub):
     to come. The initial metadata arrive once the subscription stands.
     """
     QueryHistory: _aio.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]  # type: ignore[assignment]
-    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
+    """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
+    Queries wait for each other; RESOURCE_EXHAUSTED when 16 do already.
+    """
 
 class DataServiceServicer(metaclass=_abc_1.ABCMeta):
     """Streams of any kind, as Arrow record batches."""
@@ -91,6 +95,8 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _data_pb2.QueryHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_data_pb2.QueryHistoryResponse], _abc.AsyncIterator[_data_pb2.QueryHistoryResponse]]:
-        """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments."""
+        """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
+        Queries wait for each other; RESOURCE_EXHAUSTED when 16 do already.
+        """
 
 def add_DataServiceServicer_to_server(servicer: DataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
