@@ -55,7 +55,8 @@ class SinkThread:
 
     `stop` ends the sink, `bypass` leaves the packet out, `restart` makes it anew after a rest.
     The tap is emptied to the end in any case, so that no other branch waits for this one; packets
-    that the sink has not taken are counted as dropped.
+    that the sink has not taken are counted as dropped. Triggers, for which a sink has no place, go
+    by and are counted.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class SinkThread:
         self._sink: Sink | None = sink
         self._counted: Counter[str] = Counter()
         """What closed sinks have counted themselves."""
-        self._packets = self._errors = self._dropped = self._restarts = 0
+        self._packets = self._triggers = self._errors = self._dropped = self._restarts = 0
         self._rest, self._rest_until = FIRST_REST_SECS, 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
@@ -97,8 +98,10 @@ class SinkThread:
         try:
             while True:
                 found = self._pipeline.read_tap(self.name, WAIT_SECS)
-                if found is not None:
+                if isinstance(found, core.Packet):
                     self._take(found)
+                elif found is not None:
+                    self._triggers += 1
         except core.EndOfStreamError:
             pass
         except core.CoreError as error:
@@ -106,23 +109,19 @@ class SinkThread:
         finally:
             self._close()
 
-    def _take(self, found: Any) -> None:
+    def _take(self, packet: core.Packet) -> None:
         sink = self._sink or self._reborn()
         if sink is None:
             self._dropped += 1
             return
         try:
-            self._plane.call(sink.take, self._seen(found))
+            self._plane.call(sink.take, EegDataView(packet, self._form))
             self._packets += 1
         except Exception as error:
             self._dropped += 1
             self._fail(error)
         finally:
-            if isinstance(found, core.Packet):
-                found.release()
-
-    def _seen(self, found: Any) -> Any:
-        return EegDataView(found, self._form) if isinstance(found, core.Packet) else found
+            packet.release()
 
     def _fail(self, error: Exception) -> None:
         self._errors += 1
@@ -177,6 +176,7 @@ class SinkThread:
             **counted,
             "state": "failed" if self.failed else "running" if alive else "ended",
             "packets": self._packets,
+            "triggers": self._triggers,
             "errors": self._errors,
             "dropped": self._dropped,
             "restarts": self._restarts,
