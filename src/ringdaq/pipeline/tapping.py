@@ -97,17 +97,25 @@ class SinkThread:
     def _run(self) -> None:
         try:
             while True:
-                found = self._pipeline.read_tap(self.name, WAIT_SECS)
-                if isinstance(found, core.Packet):
-                    self._take(found)
-                elif found is not None:
-                    self._triggers += 1
+                self._go_on()
         except core.EndOfStreamError:
             pass
         except core.CoreError as error:
             self._note(error)
         finally:
             self._close()
+
+    def _go_on(self) -> None:
+        try:
+            found = self._pipeline.read_tap(self.name, WAIT_SECS)
+        except core.InvalidError as error:
+            # A path that leads here has failed, once and for all; others may go on.
+            self._note(error)
+            return
+        if isinstance(found, core.Packet):
+            self._take(found)
+        elif found is not None:
+            self._triggers += 1
 
     def _take(self, packet: core.Packet) -> None:
         sink = self._sink or self._reborn()

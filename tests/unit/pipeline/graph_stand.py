@@ -35,11 +35,11 @@ def stage(text: str) -> str:
     return "[[stage]]\n" + text.replace("; ", "\n") + "\n"
 
 
-def raw_stream(directory: Path) -> StreamWriter:
+def raw_stream(directory: Path, name: str = "raw") -> StreamWriter:
     """A stream of counts, a microvolt each."""
     names = ("Fz", "Cz", "Pz", "Oz")
-    channels = tuple(Channel(name, "int32", "uV") for name in names)
-    spec = StreamSpec("raw", "samples", channels, sample_rate=Fraction(RATE), simulated=True)
+    channels = tuple(Channel(label, "int32", "uV") for label in names)
+    spec = StreamSpec(name, "samples", channels, sample_rate=Fraction(RATE), simulated=True)
     return StreamWriter.create(directory, spec, capacity_bytes=1 << 22)
 
 
