@@ -127,7 +127,8 @@ def _signal(suffix: str, channel: Channel, stored: Array, rate: float, done: Edf
         if channel.dtype in FITTING[suffix]:
             # Small ends fit into the header's eight characters, so the calibration stays exact.
             low, high = int(np.iinfo(channel.dtype).min), int(np.iinfo(channel.dtype).max)
-        ends = low * channel.scale + channel.offset, high * channel.scale + channel.offset
+        low, high = _range_that_fits(channel, stored, low, high)
+        ends = _ends(channel, low, high)
         digital = stored.astype(np.int16 if suffix == "edf" else np.int32)
         signal = kind.from_digital(
             digital, rate, physical_range=ends, digital_range=(low, high), **facts
@@ -138,6 +139,20 @@ def _signal(suffix: str, channel: Channel, stored: Array, rate: float, done: Edf
         return signal
     done.rounded.append(channel.name)
     return kind(stored * channel.scale + channel.offset, rate, **facts)
+
+
+def _ends(channel: Channel, low: int, high: int) -> tuple[float, float]:
+    return low * channel.scale + channel.offset, high * channel.scale + channel.offset
+
+
+def _range_that_fits(channel: Channel, stored: Array, low: int, high: int) -> tuple[int, int]:
+    """The range as it is, or what occurs of it where its ends are longer than eight characters."""
+    if all(-1e7 < end < 1e8 for end in _ends(channel, low, high)):
+        return low, high
+    least, most = int(stored.min()), int(stored.max())
+    if least < most:
+        return least, most
+    return (least, least + 1) if least < high else (least - 1, least)
 
 
 def _fits(stored: Array, low: int, high: int) -> bool:

@@ -51,6 +51,13 @@ def need_kind(given: PacketFormat, wanted: tuple[PacketKind, ...], hint: str = "
 
 
 def need_volts(given: PacketFormat) -> None:
-    """Refuse what is not volts over time."""
+    """Refuse what is not volts over time, and numbers that stand for others."""
     hint = "put a to_voltage stage before it" if given.kind == "raw" else ""
     need_kind(given, TIMED, hint)
+    for channel in given.channels:
+        if (channel.scale, channel.offset) != (1.0, 0.0):
+            raise RefusedError(
+                f"computes with numbers as they are; those of the channel {channel.name!r} stand "
+                f"for others, by a scale of {channel.scale:g} and an offset of {channel.offset:g}: "
+                f"let its stream hold the values themselves"
+            )

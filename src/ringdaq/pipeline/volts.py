@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ringdaq.model import Channel
 
 VOLTS_PER_UNIT = MappingProxyType(
     {
@@ -19,3 +27,25 @@ VOLTS_PER_UNIT = MappingProxyType(
 def volts_per(unit: str) -> float | None:
     """How many volts one of a unit is; `None` where it is no unit of voltage."""
     return VOLTS_PER_UNIT.get(unit.strip().lower())
+
+
+def in_microvolts(channel: Channel) -> Channel:
+    """A channel of voltage with a calibration in microvolts; any other as it is."""
+    volts = volts_per(channel.unit)
+    if volts is None:
+        return channel
+    factor = volts * 1e6
+    return replace(channel, unit="uV", scale=channel.scale * factor, offset=channel.offset * factor)
+
+
+class Physical:
+    """Turns the numbers of packets into what they stand for, in each channel's own unit."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self._scales = np.array([channel.scale for channel in channels])
+        self._offsets = np.array([channel.offset for channel in channels])
+
+    def __call__(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Stored numbers [rows, channels] as float64."""
+        found: npt.NDArray[np.float64] = values * self._scales + self._offsets
+        return found

@@ -70,11 +70,14 @@ def form(
     samples: int = 8,
     rate: Fraction = Fraction(250),
     scale: float = 1.0,
+    offset: float = 0.0,
     unit: str = "V",
     **more: Any,
 ) -> PacketFormat:
     dtype = "int32" if kind == "raw" else "float32"
-    names = [Channel(f"E{n + 1}", dtype, unit=unit, scale=scale) for n in range(channels)]
+    names = [
+        Channel(f"E{n + 1}", dtype, unit=unit, scale=scale, offset=offset) for n in range(channels)
+    ]
     return PacketFormat(kind, tuple(names), samples, rate, **more)
 
 

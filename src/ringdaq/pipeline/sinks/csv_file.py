@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
-import numpy as np
-
 from ringdaq.config import FilePath, Section
 from ringdaq.errors import RecordingError
 from ringdaq.model import Channel
 from ringdaq.pipeline.parts import PacketFormat, Site
 from ringdaq.pipeline.sinks.new_file import new_file
 from ringdaq.pipeline.views import EegDataView
+from ringdaq.pipeline.volts import Physical
 
 
 class CsvFile:
@@ -30,14 +29,14 @@ class CsvFile:
         self.path = site.resolve(options.file)
         """Of the file that is written, known once it is open."""
         self._out: TextIO | None = None
-        self._scales = np.ones(0)
+        self._physical = Physical(())
         self._line = ""
         self._rows: tuple[str, ...] = ()
 
     def open(self, format: PacketFormat) -> None:
         """Make the file and write its heading."""
         self._rows = format.rows
-        self._scales = np.array([channel.scale for channel in format.channels])
+        self._physical = Physical(format.channels)
         # Nine digits are all that a float32 has, twelve all of a count times its scale.
         digits = "%.12g" if format.kind == "raw" else "%.9g"
         columns = ["%d", *(["%s"] if self._rows else [])] + [digits] * len(format.channels)
@@ -56,7 +55,7 @@ class CsvFile:
 
     def take(self, view: EegDataView) -> None:
         assert self._out is not None
-        values = (view.data * self._scales).tolist() if view.kind == "raw" else view.data.tolist()
+        values = self._physical(view.data).tolist()
         if self._rows:
             time = view.sample_timestamp(0)
             starts: list[tuple[Any, ...]] = [(time, _quoted(row)) for row in self._rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -19,7 +18,7 @@ from ringdaq.model import Channel
 from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
 from ringdaq.pipeline.sinks.new_file import new_file, part_of
 from ringdaq.pipeline.views import EegDataView
-from ringdaq.pipeline.volts import volts_per
+from ringdaq.pipeline.volts import in_microvolts
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +74,8 @@ class EdfFile:
         wanted = int(self._file_secs * format.rate)
         self._most_rows = max(record_rows, wanted // record_rows * record_rows)
         self._format = format
-        self._channels = tuple(_in_microvolts(channel) for channel in format.channels)
+        # Volts would lose their digits in the header's eight characters.
+        self._channels = tuple(map(in_microvolts, format.channels))
         self._begin()
 
     def take(self, view: EegDataView) -> None:
@@ -152,11 +152,3 @@ class EdfFile:
         if written.shifted:
             off = ", ".join(f"{name} by {by:.3g}" for name, by in written.shifted.items())
             log.warning("%s: the header's eight characters shift %s", self._path, off)
-
-
-def _in_microvolts(channel: Channel) -> Channel:
-    """Volts would lose their digits in the header's eight characters."""
-    volts = volts_per(channel.unit)
-    if volts is None:
-        return channel
-    return replace(channel, unit="uV", scale=channel.scale * volts * 1e6)

@@ -12,7 +12,7 @@ from ringdaq.model import Channel
 from ringdaq.pipeline.lsl import lsl_library, lsl_secs
 from ringdaq.pipeline.parts import PacketFormat, Site
 from ringdaq.pipeline.views import EegDataView
-from ringdaq.pipeline.volts import volts_per
+from ringdaq.pipeline.volts import Physical, in_microvolts, volts_per
 
 
 class LslOutlet:
@@ -37,7 +37,7 @@ class LslOutlet:
         self._options = options
         self._name = options.stream or f"{site.pipeline}.{site.stage}"
         self._outlet: Any = None
-        self._factors = np.ones(0)
+        self._physical = Physical(())
 
     def open(self, format: PacketFormat) -> None:
         """Make the stream known."""
@@ -51,11 +51,11 @@ class LslOutlet:
             self._options.source_id or f"ringdaq.{self._name}",
         )
         _describe(info, format, self._options.stream_type)
-        self._factors = np.array([_factor(channel) for channel in format.channels])
+        self._physical = Physical([in_microvolts(channel) for channel in format.channels])
         self._outlet = lsl.StreamOutlet(info, max_buffered=self._options.buffer_secs)
 
     def take(self, view: EegDataView) -> None:
-        values = (view.data * self._factors).astype(np.float32)
+        values = self._physical(view.data).astype(np.float32)
         stamps = view.timestamps()
         if len(values) == 1:
             self._outlet.push_sample(values[0], lsl_secs(int(stamps[0])))
@@ -71,12 +71,6 @@ def _secs(stamps: Any) -> Any:
     # Integers first: a float64 of ns since the epoch would be off by 100 ns.
     first = int(stamps[0])
     return lsl_secs(first) + (stamps - first) / 1e9
-
-
-def _factor(channel: Channel) -> float:
-    """From a packet's number to what is sent."""
-    volts = volts_per(channel.unit)
-    return channel.scale if volts is None else channel.scale * volts * 1e6
 
 
 def _unit(channel: Channel) -> str:
