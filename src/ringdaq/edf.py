@@ -98,8 +98,42 @@ def write_edf_file(
         data_record_duration=float(record_secs),
         annotations=[edfio.EdfAnnotation(0, None, header.note)],
     )
-    made.write(path)
+    _write_new(path, made)
     return done
+
+
+def _write_new(path: Path, made: Any) -> None:
+    """Write a file that is not there; a disk that is full leaves none that only looks whole."""
+    with path.open("xb") as file:
+        try:
+            made.write(file)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def mark_missing(values: Array, channels: Sequence[Channel]) -> tuple[Array, int]:
+    """Values [rows, channels] with a mark for each number that is none, and how many those are.
+
+    EDF knows no such numbers. A mark stands for less than all else of its channel, by a thousandth
+    of the channel's range.
+    """
+    missing = ~np.isfinite(values)
+    found = int(np.count_nonzero(missing))
+    marked = np.array(values) if found else values
+    for place, channel in enumerate(channels):
+        here, column = missing[:, place], marked[:, place]
+        if here.any():
+            column[here] = _below(column[~here], channel.scale)
+    return marked, found
+
+
+def _below(numbers: Array, scale: float) -> float:
+    """A number that stands for less than all of some others."""
+    least, most = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 0.0)
+    step = (float(most) - float(least)) / 1000 or abs(float(most)) / 1000 or 1e-6
+    return float(least) - step if scale > 0 else float(most) + step
 
 
 def _checked_signal(

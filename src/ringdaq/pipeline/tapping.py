@@ -75,7 +75,7 @@ class SinkThread:
         self.error = ""
         """What went wrong last; empty while all is well."""
         self.failed = False
-        """Whether it takes nothing any more."""
+        """Whether it takes nothing any more, or could not finish what it had taken."""
         self._pipeline, self._form, self._make, self._plane = pipeline, form, make, plane
         self._on_error = on_error
         self._sink: Sink | None = sink
@@ -164,6 +164,8 @@ class SinkThread:
         try:
             self._plane.call(sink.close)
         except Exception as error:
+            self._errors += 1
+            self.failed = True
             self._note(error)
         self._counted.update(_counts_of(sink))
 

@@ -72,10 +72,12 @@ def counts(packets: int, seed: int = 1) -> np.ndarray[Any, Any]:
     return random.integers(-10_000, 10_000, (packets * SAMPLES, CHANNELS), dtype=np.int32)
 
 
-def play(writer: StreamWriter, data: np.ndarray[Any, Any]) -> None:
-    """Write counts packet by packet, at the stream's rate from second 1 on."""
+def play(
+    writer: StreamWriter, data: np.ndarray[Any, Any], begin_nanos: int = 1_000_000_000
+) -> None:
+    """Write counts packet by packet, at the stream's rate from a moment on."""
     for start in range(0, len(data), SAMPLES):
-        nanos = 1_000_000_000 + start * 1_000_000_000 // RATE
+        nanos = begin_nanos + start * 1_000_000_000 // RATE
         writer.write_block(nanos, data[start : start + SAMPLES])
 
 

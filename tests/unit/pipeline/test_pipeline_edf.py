@@ -68,7 +68,7 @@ def test_a_gap_begins_a_file_and_is_counted(tmp_path: Path) -> None:
     sink.take(view(values[:50], format))
     sink.take(view(values[50:], format, first_sample=75))
     sink.close()
-    assert sink.statistics() == {"files": 2, "gaps": 1, "left_rows": 0}
+    assert sink.statistics() == {"files": 2, "gaps": 1, "left_rows": 0, "missing": 0}
     second = edfio.read_bdf(tmp_path / "out-2.bdf")
     assert np.array_equal(second.signals[0].digital, values[50:, 0])
 
@@ -83,7 +83,7 @@ def test_a_long_stretch_is_cut_into_files_that_lose_nothing(tmp_path: Path) -> N
     assert [path.name for path in sink.files] == ["out.bdf", "out-2.bdf", "out-3.bdf"]
     found = np.concatenate([file.signals[2].digital for file in files])
     assert np.array_equal(found, values[:, 2])
-    assert sink.statistics() == {"files": 3, "gaps": 0, "left_rows": 0}
+    assert sink.statistics() == {"files": 3, "gaps": 0, "left_rows": 0, "missing": 0}
 
 
 def test_rows_that_make_no_data_record_are_counted(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_rows_that_make_no_data_record_are_counted(tmp_path: Path) -> None:
     sink = sink_for(tmp_path, format)
     sink.take(view(counts(60), format))
     sink.close()
-    assert sink.statistics() == {"files": 1, "gaps": 0, "left_rows": 10}
+    assert sink.statistics() == {"files": 1, "gaps": 0, "left_rows": 10, "missing": 0}
 
 
 def test_silence_and_nothing_at_all_make_no_trouble(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from graph_stand import CHANNELS, SAMPLES, SOURCE, VOLTS, graph_of, play, raw_stream, stage
 from graph_stand import wait_until as wait
+from pipeline_kit import T0
 
 from ringdaq.pipeline import RunningPipeline, build
 from ringdaq.streams import StreamWriter
@@ -55,7 +56,7 @@ def test_a_sink_behind_a_threshold_takes_every_packet(
     with RunningPipeline(
         build(graph_of(SOURCE + VOLTS + LEVEL + SINKS[sink], tmp_path))
     ) as pipeline:
-        play(raw, crossings())
+        play(raw, crossings(), T0)
         wait(lambda: pipeline.statistics()["stages"]["level"]["packets"] == PACKETS)
         assert pipeline.drain(TIMEOUT)
         found = pipeline.statistics()

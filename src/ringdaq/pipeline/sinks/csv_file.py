@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from io import FileIO
+from typing import Any
 
 from ringdaq.config import FilePath, Section
-from ringdaq.errors import RecordingError
 from ringdaq.model import Channel
 from ringdaq.pipeline.parts import PacketFormat, Site
-from ringdaq.pipeline.sinks.new_file import new_file
+from ringdaq.pipeline.sinks.new_file import append, make_file, new_files
 from ringdaq.pipeline.views import EegDataView
 from ringdaq.pipeline.volts import Physical
 
@@ -28,7 +28,7 @@ class CsvFile:
     def __init__(self, options: Options, site: Site) -> None:
         self.path = site.resolve(options.file)
         """Of the file that is written, known once it is open."""
-        self._out: TextIO | None = None
+        self._out: FileIO | None = None
         self._physical = Physical(())
         self._line = ""
         self._rows: tuple[str, ...] = ()
@@ -43,15 +43,9 @@ class CsvFile:
         self._line = ",".join(columns) + "\n"
         heading = ["time_nanos", *(["row"] if self._rows else [])]
         heading += [_heading(channel) for channel in format.channels]
-        self.path = new_file(self.path)
-        try:
-            self._out = self.path.open("x", newline="")
-        except OSError as error:
-            raise RecordingError(
-                f"the CSV file cannot be made ({error.strerror}): {self.path}"
-            ) from error
-        self._out.write(",".join(heading) + "\n")
-        self._out.flush()
+        self.path = next(new_files(self.path))
+        self._out = make_file(self.path)
+        append(self._out, (",".join(heading) + "\n").encode())
 
     def take(self, view: EegDataView) -> None:
         assert self._out is not None
@@ -62,8 +56,7 @@ class CsvFile:
         else:
             starts = [(time,) for time in view.timestamps().tolist()]
         lines = [self._line % (*start, *row) for start, row in zip(starts, values, strict=True)]
-        self._out.write("".join(lines))
-        self._out.flush()
+        append(self._out, "".join(lines).encode())
 
     def close(self) -> None:
         if self._out is not None:

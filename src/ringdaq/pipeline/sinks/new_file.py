@@ -1,7 +1,9 @@
-"""Names of files that are not there yet, so that nothing is ever written over."""
+"""Files that are not there yet, so that nothing is written over, and that hold whole pieces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import FileIO
 from itertools import count
 from pathlib import Path
 
@@ -13,12 +15,33 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def new_file(path: Path) -> Path:
-    """The path, or NAME-2, NAME-3 and so on: the first that is not there, nor its part."""
-    if not path.parent.is_dir():
-        raise RecordingError(f"a sink writes into a folder that is there; this one is not: {path}")
+def new_files(path: Path) -> Iterator[Path]:
+    """The path, NAME-2, NAME-3 and so on: those that are not there, nor their parts."""
     for number in count(1):
+        if not path.parent.is_dir():
+            raise RecordingError(
+                f"a sink writes into a folder that is there; this one is not: {path}"
+            )
         found = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
         if not (found.exists() or part_of(found).exists()):
-            return found
-    raise AssertionError
+            yield found
+
+
+def make_file(path: Path) -> FileIO:
+    """A file that is not there, to `append` to; a `RecordingError` says why it cannot be made."""
+    try:
+        return FileIO(path, "x")
+    except OSError as error:
+        raise RecordingError(f"the file cannot be made ({error.strerror}): {path}") from error
+
+
+def append(file: FileIO, data: bytes | memoryview) -> None:
+    """Write all of it, or raise and leave the file as it was: a full disk cuts nothing in two."""
+    begin, left = file.tell(), memoryview(data).cast("B")
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError:
+        file.seek(begin)
+        file.truncate()
+        raise
