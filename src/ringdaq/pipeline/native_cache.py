@@ -8,7 +8,7 @@ import marshal
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 KEPT = 64
@@ -52,15 +52,36 @@ def _meaning(function: Any, seen: set[int]) -> Iterator[bytes]:
     # Numba looks for the module by its name when it takes the function from its cache.
     yield function.__module__.encode()
     yield marshal.dumps(function.__code__)
-    used = inspect.getclosurevars(function)
-    for name, value in sorted({**used.globals, **used.nonlocals}.items()):
+    defaults = function.__defaults__ or (), sorted((function.__kwdefaults__ or {}).items())
+    yield from _meaning_of((defaults[0], *defaults[1]), seen)
+    for name, value in sorted(_used(function).items()):
         yield name.encode()
         yield from _meaning_of(value, seen)
 
 
+def _used(function: FunctionType) -> dict[str, Any]:
+    """What it, and the functions within it, take from around it."""
+    names = {name for code in _codes(function.__code__) for name in code.co_names}
+    there = function.__globals__
+    used = {name: there[name] for name in names & there.keys()}
+    return used | dict(inspect.getclosurevars(function).nonlocals)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code and that of all functions and comprehensions within it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _codes(inner)
+
+
 def _meaning_of(value: Any, seen: set[int]) -> Iterator[bytes]:
-    if isinstance(value, bool | int | float | complex | str | tuple):
-        yield repr(value).encode()
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _meaning_of(part, seen)
+        yield f"tuple of {len(value)}".encode()
+    elif value is None or isinstance(value, bool | int | float | complex | str):
+        yield f"{type(value).__name__} {value!r}".encode()
     elif isinstance(value, ModuleType):
         yield _stable(value.__name__, value.__name__)
     elif hasattr(value, "py_func"):

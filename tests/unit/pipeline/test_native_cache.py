@@ -76,6 +76,43 @@ def test_whatever_it_uses_makes_it_another(
     assert run(text.replace(old, new), tmp_path) == [result, 0]
 
 
+WITHIN = """\
+from numba import njit
+from ringdaq import native_stage
+
+FACTOR = 2.0
+SHIFT = 0.0
+
+@njit
+def shifted(value, by=SHIFT):
+    return value + by
+
+@native_stage
+def scale(inp, out):
+    def times(value):
+        return value * FACTOR
+    for s in range(inp.shape[0]):
+        for c in range(inp.shape[1]):
+            out[s, c] = shifted(times(inp[s, c]))
+
+if __name__ == "__main__":
+    from ringdaq.testing.stage import run_stage
+    print(run_stage(scale, [[1.0]])[0, 0], scale.compiled.cache_hits)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "result"),
+    [("FACTOR = 2.0", "FACTOR = 3.0", 3.0), ("SHIFT = 0.0", "SHIFT = 1.0", 3.0)],
+)
+def test_what_only_functions_within_it_and_defaults_use_counts_too(
+    old: str, new: str, result: float, tmp_path: Path
+) -> None:
+    assert run(WITHIN, tmp_path) == [2.0, 0]
+    assert run(WITHIN, tmp_path) == [2.0, 1]
+    assert run(WITHIN.replace(old, new), tmp_path) == [result, 0]
+
+
 def test_what_cannot_be_told_is_not_kept(tmp_path: Path) -> None:
     text = TEXT.format(more="TABLE = np.array([1.0])").replace("* gain", "* TABLE[0] * gain")
     assert run(text, tmp_path) == [4.0, 0]
