@@ -14,6 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from ringdaq.config import nearest
 from ringdaq.config.pipeline import OWN_KEYS
 from ringdaq.pipeline.native import NativeStage
@@ -218,7 +220,24 @@ def _put(data: Any, made: Any) -> None:
             f"process() must return None, False or an array of shape {data.shape}; "
             f"found {getattr(made, 'shape', type(made).__name__)}"
         )
+    if not np.can_cast(made.dtype, data.dtype, "same_kind"):
+        hint = "; put a to_voltage stage before it" if data.dtype.kind == "i" else ""
+        raise ValueError(
+            f"process() must return {data.dtype} here, as the packet has, or what becomes that "
+            f"without a loss; found {made.dtype}{hint}"
+        )
+    if data.dtype.kind == "i" and not np.can_cast(made.dtype, data.dtype):
+        _check_range(made, np.iinfo(data.dtype))
     data[...] = made
+
+
+def _check_range(made: Any, room: Any) -> None:
+    """Refuse whole numbers that would become others."""
+    if made.size and not room.min <= made.min() <= made.max() <= room.max:
+        raise ValueError(
+            f"process() must return numbers from {room.min} to {room.max} here; found {made.min()} "
+            f"to {made.max()}"
+        )
 
 
 class PluginSink:

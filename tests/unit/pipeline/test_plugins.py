@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -107,6 +108,45 @@ def test_in_place_it_writes_the_packet() -> None:
 def test_a_result_of_another_shape_is_an_error(wrong: Any) -> None:
     with pytest.raises(Exception, match=r"must return None, False or an array of shape \(4, 3\)"):
         run_stage(Stage(lambda view: wrong), BLOCK)
+
+
+RETURNS = """
+import numpy as np
+
+class Gain:
+    name = "gain"
+    description = "Gives something else than it was given."
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def process(self, view):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("view.data * 1e-6", "must return int32 here, .*found float64; put a to_voltage stage"),
+        ("view.data.astype(np.int64) * 10**7", "numbers from -2147483648 to 2147483647 here"),
+    ],
+)
+def test_what_counts_cannot_hold_is_an_error_and_no_other_number(
+    made: str, said: str, tmp_path: Path, raw: StreamWriter
+) -> None:
+    (tmp_path / "gain.py").write_text(RETURNS.format(made))
+    with running(SOURCE + STAGE + SINK, tmp_path) as built:
+        play(raw, counts(1))
+        wait_until(lambda: stage_figures(built, "mine")[0][1] == 1)
+        assert re.search(said, stage_figures(built, "mine")[1])
+
+
+def test_other_whole_numbers_that_fit_stay_counts(tmp_path: Path, raw: StreamWriter) -> None:
+    (tmp_path / "gain.py").write_text(RETURNS.format("view.data.astype(np.int64) * 2"))
+    with running(SOURCE + STAGE + SINK, tmp_path):
+        play(raw, counts(1))
+        assert np.array_equal(read_stream(tmp_path, "out", 1), counts(1) * 2)
 
 
 # --- failures
