@@ -24,6 +24,10 @@ from ringdaq.pipeline.sources.sender_clock import SenderClock
 from ringdaq.pipeline.sources.time_line import TimeLine
 
 DTYPES = ("int8", "int16", "int32", "float32", "float64")
+MOST_SECONDS = 10**6
+"""After which a rate's samples fall on whole seconds again."""
+SAME_RATE = Fraction(1, 10**12)
+"""Rates this close are one: a day later they are less than a microsecond apart."""
 LOOK_SECS = 0.2
 """How long a pull waits before it looks whether the pipeline ends."""
 
@@ -201,7 +205,18 @@ def _rate(info: Any) -> Fraction:
         exact = Fraction(_acquisition(info, "sample_rate"))
         if float(exact) == info.sfreq:
             return exact
-    return Fraction(str(info.sfreq))
+    return plain_rate(info.sfreq)
+
+
+def plain_rate(hertz: float) -> Fraction:
+    """A rate as a fraction of small numbers where one is as close as a float is meant to be.
+
+    Rates such as 58000/27 Hz do not end as decimals, and all of a float's digits make a fraction
+    that nobody can count in.
+    """
+    exact = Fraction(str(hertz))
+    plain = exact.limit_denominator(MOST_SECONDS)
+    return plain if abs(plain - exact) <= exact * SAME_RATE else exact
 
 
 def _channels(info: Any, unit: str) -> list[Channel]:
