@@ -29,6 +29,8 @@ from ringdaq.errors import (
 log = logging.getLogger(__name__)
 
 ASK_SECS = 10.0
+SET_SECS = 15.0
+"""More than a process takes to change parameters, and to put them back."""
 STOP_SECS = 10.0
 SILENT_SECS = 10.0
 FIRST_RECORD_SECS = 0.5
@@ -95,6 +97,8 @@ class HostedPipeline:
         self._heard = 0.0
         self._spawn, self._publisher, self._desk = spawn, publisher, desk
         self._lock = threading.Lock()
+        # Changes are noted in the order in which they are made.
+        self._changing = threading.Lock()
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._send: Send | None = None
@@ -248,6 +252,22 @@ class HostedPipeline:
             raise from_wire(reply["error"])
         result: dict[str, Any] = reply["result"]
         return result
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Change parameters, `stage.parameter`, all or none.
+
+        A process of which nobody knows what holds in it is ended: the next one begins with what is
+        told here.
+        """
+        with self._changing:
+            try:
+                self.ask("set", {"values": dict(values)}, SET_SECS)
+            except ServiceError as error:
+                log.error("pipeline %s begins anew with its old parameters: %s", self.name, error)
+                if self._child is not None:
+                    self._child.kill()
+                raise
+            self.parameters = {**self.parameters, **values}
 
     def _not_running(self) -> PipelineStoppedError:
         why = f": {self.error}" if self.error else ""

@@ -179,8 +179,7 @@ class PipelineDesk:
         """Change parameters, `stage.parameter`; refused while its streams are recorded."""
         hosted = self._named(name)
         with self._desk.unrecorded(hosted.streams, name):
-            hosted.ask("set", {"values": dict(values)})
-            hosted.parameters |= values
+            hosted.change(values)
         self._note(peer, user, "set", hosted, dict(values))
         return hosted.describe()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -13,8 +14,22 @@ from ringdaq.pipeline.graph import CheckedGraph, CheckedStage
 from ringdaq.pipeline.parts import RefusedError
 from ringdaq.pipeline.transform import CoreStage, Planned, Transform
 
-Change = tuple[str, str, object]
-"""The core's stage, its parameter and the value."""
+CHANGEABLE = {
+    "sos": {"sos"},
+    "envelope": {"sos"},
+    "threshold": {"level", "hysteresis"},
+}
+"""What the core changes while it runs, by kind; of a `native` stage, all its parameters."""
+
+
+class Change(NamedTuple):
+    """A parameter of one of the core's stages, by its name."""
+
+    stage: str
+    parameter: str
+    value: object
+    before: object
+    """The value until now."""
 
 
 def changes(
@@ -22,8 +37,8 @@ def changes(
 ) -> tuple[list[Change], CheckedGraph]:
     """What to `set` in the core so that a running stage has other parameters, and the graph then.
 
-    Refused with a `ConfigError`: a wrong value, and one that changes the form of the results. What
-    the core itself cannot change, it refuses when it is set.
+    Refused with a `ConfigError`: a wrong value, one that changes the form of the results, and one
+    that the core cannot change.
     """
     stage = graph.stage(name)
     if stage.planned is None:
@@ -60,8 +75,13 @@ def _differ(name: str, old: CoreStage, new: CoreStage) -> Iterator[Change]:
         raise ConfigError(f"plugin {name!r} cannot change while it runs; start it anew")
     if new.kind == "native":
         pairs = zip(old.parameters["parameters"], new.parameters["parameters"], strict=True)
-        yield from ((name, str(place), b) for place, (a, b) in enumerate(pairs) if a != b)
+        yield from (Change(name, str(n), b, a) for n, (a, b) in enumerate(pairs) if a != b)
         return
-    for key, value in new.parameters.items():
-        if value != old.parameters.get(key):
-            yield name, key, value
+    can, keys = CHANGEABLE.get(new.kind, set()), old.parameters.keys() | new.parameters.keys()
+    differ = {key for key in keys if old.parameters.get(key) != new.parameters.get(key)}
+    if fixed := sorted(differ - can):
+        raise ConfigError(
+            f"stage {name!r}: {', '.join(fixed)} cannot change while it runs; "
+            f"change the text and start the pipeline anew"
+        )
+    yield from (Change(name, k, new.parameters[k], old.parameters[k]) for k in sorted(differ))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from ringdaq.config import nearest
-from ringdaq.errors import ConfigError, PipelineError
+from ringdaq.errors import ConfigError, PipelineError, ServiceError
 from ringdaq.pipeline.build import Built, BuiltSink
 from ringdaq.pipeline.changes import Change, changes
 from ringdaq.pipeline.feeding import SourceThread
@@ -18,6 +18,7 @@ from ringdaq.pipeline.tapping import ControlPlane, SinkThread
 from ringdaq.streams.failures import CORE_ERRORS
 
 SET_SECS = 5.0
+"""How long changes may take together, and as long again to put them back."""
 HANG_SECS = 30.0
 """A branch that shows no sign of life for so long hangs; its stages' `latency_secs` come on top."""
 
@@ -38,7 +39,7 @@ class RunningPipeline:
         self._sources = [SourceThread(self._core, s.name, s.source) for s in built.sources]
         self._sinks = [self._sink(sink) for sink in built.sinks]
         self._graph = built.graph
-        self._lock = threading.Lock()
+        self._lock, self._setting = threading.Lock(), threading.Lock()
         self._started = self._paused = self._draining = False
         self._began = time.monotonic()
         self._patience = HANG_SECS + sum(
@@ -192,18 +193,35 @@ class RunningPipeline:
     # --- changes
 
     def set(self, values: Mapping[str, Any]) -> None:
-        """Change parameters, `stage.parameter`, all or none; a `ConfigError` says why not."""
+        """Change parameters, `stage.parameter`, all or none; a `ConfigError` says why not.
+
+        A `ServiceError` says that some of them hold and cannot be put back.
+        """
         if not self._started:
             raise PipelineError("a pipeline's parameters change while it runs; it has not begun")
-        found, graph = self._planned(values)
-        for stage, parameter, value in found:
+        with self._setting:
+            found, graph = self._planned(values)
+            deadline = time.monotonic() + SET_SECS
+            for place, change in enumerate(found):
+                try:
+                    self._core.set(*change[:3], _left(deadline))
+                except CORE_ERRORS as error:
+                    self._put_back(found[:place], error)
+                    raise ConfigError(
+                        f"stage {change.stage!r}: {change.parameter!r} cannot change now: {error}"
+                    ) from None
+            self._graph = graph
+
+    def _put_back(self, done: list[Change], why: Exception) -> None:
+        deadline = time.monotonic() + SET_SECS
+        for change in reversed(done):
             try:
-                self._core.set(stage, parameter, value, SET_SECS)
+                self._core.set(change.stage, change.parameter, change.before, _left(deadline))
             except CORE_ERRORS as error:
-                raise ConfigError(
-                    f"stage {stage!r}: {parameter!r} cannot change while it runs: {error}"
+                raise ServiceError(
+                    f"stage {change.stage!r}: {change.parameter!r} has changed and cannot be put "
+                    f"back: {error}; another one could not change: {why}"
                 ) from None
-        self._graph = graph
 
     def _planned(self, values: Mapping[str, Any]) -> tuple[list[Change], CheckedGraph]:
         """What to set, all of it checked, and the graph then."""

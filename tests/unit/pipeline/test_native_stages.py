@@ -173,7 +173,7 @@ def test_a_graph_runs_it_and_changes_it(tmp_path: Path) -> None:
         wanted = smoothed(counts(4) * 1e-6, 0.5)
         assert np.allclose(read_stream(tmp_path, "out", 4), wanted, rtol=1e-5, atol=1e-9)
         (change,), _ = changes(built.graph, "soft", {"alpha": 1.0})
-        built.pipeline.set(*change)
+        built.pipeline.set(*change[:3])
         play(raw, counts(1))
         found = read_stream(tmp_path, "out", 5)[200:]
         assert np.allclose(found, counts(1) * 1e-6, rtol=1e-6)

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import ringdaq_core as core
 from graph_stand import CHANNELS, SAMPLES, SINK, SOURCE, VOLTS, counts, graph_of, play, raw_stream
 from graph_stand import wait_until as wait
 
-from ringdaq.errors import ConfigError, PipelineError
+from ringdaq.errors import ConfigError, PipelineError, ServiceError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import build
 from ringdaq.pipeline import running as running_module
 from ringdaq.pipeline import tapping as tapping_module
+from ringdaq.pipeline.changes import CHANGEABLE
 from ringdaq.pipeline.process import check_names, has_records, is_over, make_room
 from ringdaq.pipeline.running import RunningPipeline
 from ringdaq.pipeline.tapping import ControlPlane
@@ -169,6 +172,100 @@ def test_changes_build_on_each_other_and_are_all_or_none(tmp_path: Path, raw: St
             pipeline.set({"out.minutes": 1.0})
         # As the text says, step by step back: the filter's own start is found again.
         pipeline.set({"band.low_hz": 1.0, "band.high_hz": 40.0})
+
+
+STEP = (
+    '[[stage]]\nname = "step"\ntype = "threshold"\nchannel = "Fz"\nlevel = 0.5\n'
+    '[[stage]]\nname = "band"\ntype = "bandpass"\nlow_hz = 1\nhigh_hz = 40\n'
+)
+
+
+def triggers_of_a_step(raw: StreamWriter, pipeline: RunningPipeline) -> int:
+    """How often a step to 0.7 V crosses the level."""
+
+    def stepped() -> Any:
+        return pipeline.statistics()["stages"]["step"]
+
+    before, data = stepped(), counts(1) * 0
+    data[SAMPLES // 2 :] = 700_000
+    play(raw, data)
+    wait(lambda: stepped()["packets"] == before["packets"] + 1)
+    return int(stepped()["triggers"] - before["triggers"])
+
+
+def test_what_cannot_change_is_refused_before_anything_changes(
+    tmp_path: Path, raw: StreamWriter
+) -> None:
+    with driven(SOURCE + VOLTS + STEP + SINK, tmp_path) as pipeline:
+        assert triggers_of_a_step(raw, pipeline) == 1
+        with pytest.raises(ConfigError, match="'step': rest cannot change while it runs"):
+            pipeline.set({"step.level": 0.9, "step.rest_secs": 1.0})
+        with pytest.raises(ConfigError, match="'step': channel cannot change while it runs"):
+            pipeline.set({"band.low_hz": 2.0, "step.level": 0.9, "step.channel": "Cz"})
+        assert triggers_of_a_step(raw, pipeline) == 1
+        pipeline.set({"step.level": 0.9})
+        assert triggers_of_a_step(raw, pipeline) == 0
+
+
+class Refusing:
+    """The core, of which something cannot be changed, from the second change on perhaps nothing."""
+
+    def __init__(self, core: Any, stage: str, *, again: bool) -> None:
+        self._core, self._stage, self._again = core, stage, again
+        self._refused = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def set(self, stage: str, *more: Any) -> None:
+        if stage == self._stage or (self._refused and not self._again):
+            self._refused = True
+            raise core.InvalidError("it did not answer in time")
+        self._core.set(stage, *more)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_change_that_fails_half_way_is_put_back_or_told(
+    tmp_path: Path, raw: StreamWriter, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    wish = {"step.level": 0.9, "band.low_hz": 2.0}
+    with driven(SOURCE + VOLTS + STEP + SINK, tmp_path) as pipeline:
+        assert triggers_of_a_step(raw, pipeline) == 1
+        with monkeypatch.context() as broken:
+            broken.setattr(pipeline, "_core", Refusing(pipeline._core, "band", again=again))
+            if not again:
+                with pytest.raises(ServiceError, match="'level' has changed"):
+                    pipeline.set(wish)
+                return
+            with pytest.raises(ConfigError, match="'band': 'sos' cannot change now"):
+                pipeline.set(wish)
+        assert triggers_of_a_step(raw, pipeline) == 1
+        pipeline.set(wish)
+        assert triggers_of_a_step(raw, pipeline) == 0
+
+
+def test_the_table_of_what_can_change_is_the_cores(tmp_path: Path, raw: StreamWriter) -> None:
+    """What is not in it is refused by the core too, and what is in it is not."""
+    text = STEP + '[[stage]]\nname = "envelope"\ntype = "envelope"\ncutoff_hz = 5\n'
+    text += '[[stage]]\nname = "decimate"\ntype = "decimate"\nfactor = 2\nantialias = false\n'
+    with driven(SOURCE + VOLTS + text + SINK, tmp_path) as pipeline:
+        play(raw, counts(1))
+        wait(lambda: out_packets(pipeline) == 1)
+        for stage in build_stages(pipeline):
+            for key, value in stage.parameters.items():
+                if key in CHANGEABLE.get(stage.kind, ()):
+                    pipeline._core.set(stage.name, key, value, TIMEOUT)
+                else:
+                    with pytest.raises(core.InvalidError):
+                        pipeline._core.set(stage.name, key, value, TIMEOUT)
+
+
+def build_stages(pipeline: RunningPipeline) -> Iterator[Any]:
+    """The core's stages, but those that another has taken over."""
+    for stage in pipeline._graph.stages:
+        if stage.planned is not None and stage.name != "volts":
+            for name, made in zip(stage.core_names, stage.planned.stages, strict=True):
+                yield SimpleNamespace(name=name, kind=made.kind, parameters=made.parameters)
 
 
 def test_parameters_cannot_change_before_it_has_begun(tmp_path: Path, raw: StreamWriter) -> None:
