@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ERROR_KEY = "ringdaq-error-bin"
 """Trailing metadata of a failed call: an ErrorDetail."""
+STANDS_KEY = "ringdaq-stands"
+"""Initial metadata of a subscription that tells nothing at first: it has begun."""
 MAX_REQUEST_BYTES = 16 << 20
 MAX_RESPONSE_BYTES = 256 << 20
 """A record of large frames goes in one message; gRPC's own limit of 4 MiB would refuse it."""

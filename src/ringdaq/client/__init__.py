@@ -32,8 +32,10 @@ from ringdaq.client.runs import CataloguedStream, Comparison, RunRecord
 from ringdaq.history import History, HistoryGap, HistoryPart
 
 if TYPE_CHECKING:
-    from ringdaq.client.aio import AsyncClient, AsyncSubscription
-    from ringdaq.client.sync import Client, Subscription
+    from ringdaq.client.aio import AsyncClient
+    from ringdaq.client.subscription import Subscription
+    from ringdaq.client.subscription_aio import AsyncSubscription
+    from ringdaq.client.sync import Client
 
 __all__ = [
     "AsyncClient",
@@ -73,9 +75,9 @@ __all__ = [
 
 _LAZY = {
     "AsyncClient": "ringdaq.client.aio",
-    "AsyncSubscription": "ringdaq.client.aio",
+    "AsyncSubscription": "ringdaq.client.subscription_aio",
     "Client": "ringdaq.client.sync",
-    "Subscription": "ringdaq.client.sync",
+    "Subscription": "ringdaq.client.subscription",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -29,57 +29,14 @@ from ringdaq.client.results import (
     SystemStatus,
 )
 from ringdaq.client.runs import Comparison, RunRecord
-from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, deadline_passed, read_error
+from ringdaq.client.subscription_aio import AsyncSubscription, must_end
+from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, closed_error, read_error
 from ringdaq.history import History
 from ringdaq.model import RunState
 
 R = TypeVar("R")
 Moment = int | str | datetime | timedelta | np.datetime64 | None
 AnyRun = str | RunStatus | RunRecord
-
-
-class AsyncSubscription(Generic[R]):
-    """What a daemon goes on telling, one item at a time, until it ends or is closed.
-
-    `async with` waits until the subscription stands.
-    """
-
-    def __init__(self, rpc: Any, call: Call[R], address: str) -> None:
-        self._rpc = rpc
-        self._call = call
-        self._address = address
-        self._closed = False
-
-    def __aiter__(self) -> AsyncIterator[R]:
-        return self
-
-    async def __anext__(self) -> R:
-        forks.check()
-        try:
-            async for message in self._rpc:
-                item = self._call.decode(message)
-                if item is not None:
-                    return item
-        except grpc.RpcError as error:
-            mine = self._call.deadline_secs and deadline_passed(error)
-            if not mine:
-                raise read_error(error, self._address, self._call.path) from None
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-        raise StopAsyncIteration
-
-    def close(self) -> None:
-        """Unsubscribe; a waiting reader comes to its end."""
-        self._closed = True
-        self._rpc.cancel()
-
-    async def __aenter__(self) -> Self:
-        await self._rpc.initial_metadata()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
 
 
 class AsyncClient:
@@ -92,33 +49,38 @@ class AsyncClient:
     def __init__(self, endpoint: Endpoint) -> None:
         forks.opened()
         self.address = endpoint.address
+        self._closed = False
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.aio.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
         self.queue = AsyncQueue(self._ask)
         self.pipelines = AsyncPipelines(self._ask)
 
-    async def _ask(self, call: Call[R]) -> R:
+    def _begin(self, make: Any, call: Call[R]) -> Any:
+        """Send a call; refuses to on a closed client."""
         forks.check()
-        method = self._channel.unary_unary(
+        if self._closed:
+            raise closed_error(self.address)
+        method = make(
             call.path,
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
+        return method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+
+    async def _ask(self, call: Call[R]) -> R:
         try:
-            answer = await method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+            answer = await self._begin(self._channel.unary_unary, call)
         except grpc.RpcError as error:
             raise read_error(error, self.address, call.path) from None
+        except asyncio.CancelledError:
+            if must_end() or not self._closed:
+                raise
+            raise closed_error(self.address, call.path) from None
         return cast(R, call.decode(answer))
 
     def _follow(self, call: Call[R]) -> AsyncSubscription[R]:
-        forks.check()
-        method = self._channel.unary_stream(
-            call.path,
-            request_serializer=type(call.request).SerializeToString,
-            response_deserializer=call.response.FromString,
-        )
-        rpc = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
-        return AsyncSubscription(rpc, call, self.address)
+        rpc = self._begin(self._channel.unary_stream, call)
+        return AsyncSubscription(rpc, call, self.address, lambda: self._closed)
 
     async def upload(
         self,
@@ -185,7 +147,7 @@ class AsyncClient:
         async with self.watch(run, seconds=timeout) as statuses:
             async for status in statuses:
                 last = status
-        return calls.ended(last, run, timeout)
+        return calls.ended(last, run, timeout, closed=self._closed)
 
     async def runs(
         self, *, script_id: str | None = None, state: str | None = None, limit: int = 100
@@ -331,7 +293,8 @@ class AsyncClient:
         return self._follow(catalogue_calls.documents(run))
 
     async def close(self) -> None:
-        """Hang up; open subscriptions end."""
+        """Hang up; open subscriptions end, and calls under way fail with `ServiceError`."""
+        self._closed = True
         await self._channel.close(None)
 
     async def __aenter__(self) -> Self:

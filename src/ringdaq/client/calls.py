@@ -31,6 +31,7 @@ ANSWER_SECS = 30.0
 MOVE_SECS = 120.0
 # On top of what the daemon itself allows, so that its own message arrives.
 GRACE_SECS = 10.0
+MAX_SECS = 1e9
 CONTROL = "/ringdaq.v1.ControlService/"
 INSTRUMENTS = "/ringdaq.v1.InstrumentService/"
 DATA = "/ringdaq.v1.DataService/"
@@ -47,6 +48,20 @@ class Call(Generic[R]):
     """In a subscription, `None` is a message that is not for the user."""
     deadline_secs: float | None = ANSWER_SECS
     """`None` only for subscriptions, which end with their run or by their reader."""
+    live: bool = False
+    """Whether it tells what happens: it may be ended at any time, and has told all until then."""
+
+    def __post_init__(self) -> None:
+        secs = self.deadline_secs
+        if secs is not None and not 0 <= secs <= MAX_SECS:
+            raise BadRequestError(
+                f"{self.path.rpartition('/')[2]} may take a finite number of seconds from 0 on; "
+                f"found {secs!r}"
+            )
+
+    def time_is_over(self, deadline_passed: bool, answered: bool) -> bool:
+        """Whether it ended since its reader's seconds were over, and not since nobody answered."""
+        return deadline_passed and (answered or not self.deadline_secs)
 
 
 def run_id_of(run: str | RunStatus) -> str:
@@ -141,14 +156,19 @@ def watch(run: str | RunStatus, seconds: float | None) -> Call[RunStatus]:
         control_pb2.WatchScriptResponse,
         lambda answer: decode.run_status(answer.status),
         seconds,
+        live=True,
     )
 
 
-def ended(last: RunStatus | None, run: str | RunStatus, timeout: float | None) -> RunStatus:
-    """The status a watch ended with; raises `ServiceError` if the run goes on."""
-    if last is None or not last.state.ended:
-        raise ServiceError(f"run {run_id_of(run)} should end within {timeout} s and goes on")
-    return last
+def ended(
+    last: RunStatus | None, run: str | RunStatus, timeout: float | None, *, closed: bool
+) -> RunStatus:
+    """The status a watch ended with; raises `ServiceError` if it ended before the run."""
+    if last is not None and last.state.ended:
+        return last
+    if closed:
+        raise ServiceError(f"the client was closed while run {run_id_of(run)} went on")
+    raise ServiceError(f"run {run_id_of(run)} should end within {timeout} s and goes on")
 
 
 def runs(script_id: str | None, state: str | None, limit: int) -> Call[list[RunStatus]]:
@@ -204,6 +224,7 @@ def system(seconds: float | None) -> Call[SystemStatus]:
         control_pb2.StreamStatusResponse,
         decode.system_status,
         seconds,
+        live=True,
     )
 
 
@@ -219,6 +240,7 @@ def stream(
         control_pb2.StreamMeasurementsResponse,
         decode.measurements,
         seconds,
+        live=True,
     )
 
 
@@ -314,4 +336,5 @@ def batches(stream: str, seconds: float | None) -> Call[StreamBatch]:
         data_pb2.StreamBatchesResponse,
         decode.batches(),
         seconds,
+        live=True,
     )

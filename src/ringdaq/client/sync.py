@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import grpc
 import numpy as np
@@ -27,51 +27,14 @@ from ringdaq.client.results import (
     SystemStatus,
 )
 from ringdaq.client.runs import Comparison, RunRecord
-from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, deadline_passed, read_error
+from ringdaq.client.subscription import Subscription
+from ringdaq.client.transport import CHANNEL_OPTIONS, call_metadata, closed_error, read_error
 from ringdaq.history import History
 from ringdaq.model import RunState
 
 R = TypeVar("R")
 Moment = int | str | datetime | timedelta | np.datetime64 | None
 AnyRun = str | RunStatus | RunRecord
-
-
-class Subscription(Generic[R]):
-    """What a daemon goes on telling, one item at a time, until it ends or is closed."""
-
-    def __init__(self, rpc: Any, call: Call[R], address: str) -> None:
-        self._rpc = rpc
-        self._call = call
-        self._address = address
-        self._closed = False
-        rpc.initial_metadata()  # comes once the subscription stands
-
-    def __iter__(self) -> Iterator[R]:
-        return self
-
-    def __next__(self) -> R:
-        forks.check()
-        try:
-            for message in self._rpc:
-                item = self._call.decode(message)
-                if item is not None:
-                    return item
-        except grpc.RpcError as error:
-            mine = self._closed or (self._call.deadline_secs and deadline_passed(error))
-            if not mine:
-                raise read_error(error, self._address, self._call.path) from None
-        raise StopIteration
-
-    def close(self) -> None:
-        """Unsubscribe; any thread may, and a waiting reader comes to its end."""
-        self._closed = True
-        self._rpc.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Client:
@@ -84,33 +47,41 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         forks.opened()
         self.address = endpoint.address
+        self._closed = False
         self._metadata = call_metadata(endpoint)
         self._channel = grpc.insecure_channel(endpoint.address, options=CHANNEL_OPTIONS)
         self.queue = Queue(self._ask)
         self.pipelines = Pipelines(self._ask)
 
-    def _ask(self, call: Call[R]) -> R:
-        forks.check()
-        method = self._channel.unary_unary(
+    def _begin(self, make: Any, call: Call[R]) -> Any:
+        """Send a call; refuses to on a closed client."""
+        self._check()
+        method = make(
             call.path,
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
         try:
-            answer = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+            return method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
+        except ValueError:
+            self._check()  # another thread may have closed it meanwhile
+            raise
+
+    def _check(self) -> None:
+        forks.check()
+        if self._closed:
+            raise closed_error(self.address)
+
+    def _ask(self, call: Call[R]) -> R:
+        try:
+            answer = self._begin(self._channel.unary_unary, call)
         except grpc.RpcError as error:
             raise read_error(error, self.address, call.path) from None
         return cast(R, call.decode(answer))
 
     def _follow(self, call: Call[R]) -> Subscription[R]:
-        forks.check()
-        method = self._channel.unary_stream(
-            call.path,
-            request_serializer=type(call.request).SerializeToString,
-            response_deserializer=call.response.FromString,
-        )
-        rpc = method(call.request, timeout=call.deadline_secs, metadata=self._metadata)
-        return Subscription(rpc, call, self.address)
+        rpc = self._begin(self._channel.unary_stream, call)
+        return Subscription(rpc, call, self.address, lambda: self._closed)
 
     def upload(
         self,
@@ -177,7 +148,7 @@ class Client:
         with self.watch(run, seconds=timeout) as statuses:
             for status in statuses:
                 last = status
-        return calls.ended(last, run, timeout)
+        return calls.ended(last, run, timeout, closed=self._closed)
 
     def runs(
         self, *, script_id: str | None = None, state: str | None = None, limit: int = 100
@@ -317,7 +288,8 @@ class Client:
         return self._follow(catalogue_calls.documents(run))
 
     def close(self) -> None:
-        """Hang up; open subscriptions end."""
+        """Hang up; open subscriptions end, and calls under way fail with `ServiceError`."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:

@@ -17,7 +17,13 @@ from ringdaq.errors import (
     ServiceError,
     VersionMismatchError,
 )
-from ringdaq.wire import ERROR_KEY, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, unpack_error
+from ringdaq.wire import (
+    ERROR_KEY,
+    MAX_REQUEST_BYTES,
+    MAX_RESPONSE_BYTES,
+    STANDS_KEY,
+    unpack_error,
+)
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
@@ -25,6 +31,9 @@ CHANNEL_OPTIONS = (
     # A gateway that hangs is noticed on an open stream within 20 s.
     ("grpc.keepalive_time_ms", 15_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    # However long nothing has come; after two pings gRPC would ask less and less often.
+    ("grpc.http2.max_pings_without_data", 0),
     # A gateway that comes back is found again at once, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -36,13 +45,19 @@ CHANNEL_OPTIONS = (
 
 
 def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-    """The token, and who calls."""
+    """The token, and who calls; raises `AuthenticationError` for what can be no token."""
+    token = endpoint.token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise AuthenticationError(
+            f"a token has letters and digits of ASCII only, and the one given for "
+            f"{endpoint.address} has others; it is the text in the daemon's file 'token'"
+        )
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = "unknown"
     return (
-        ("authorization", f"Bearer {endpoint.token}"),
+        ("authorization", f"Bearer {token}"),
         ("ringdaq-user", user.encode("ascii", "replace").decode()),
     )
 
@@ -50,6 +65,18 @@ def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
 def deadline_passed(error: grpc.RpcError) -> bool:
     """Whether it was the caller's own deadline that ended the call."""
     return bool(error.code() == grpc.StatusCode.DEADLINE_EXCEEDED) and not _packed(error)
+
+
+def stands(metadata: Any) -> bool:
+    """Whether a subscription's initial metadata say that the gateway has begun it."""
+    return any(key == STANDS_KEY for key, _ in metadata or ())
+
+
+def closed_error(address: str, path: str = "") -> RingdaqError:
+    """What a call on a closed client raises, and one that was under way when it was closed."""
+    method = path.rpartition("/")[2]
+    meanwhile = f" while {method} was under way" if method else ""
+    return ServiceError(f"this client of {address} was closed{meanwhile}; connect again")
 
 
 def _packed(error: Any) -> bytes | None:

@@ -19,7 +19,7 @@ from ringdaq.gateway.shared_poll import SharedPoll
 from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import RunState
 from ringdaq.v1 import control_pb2, control_pb2_grpc
-from ringdaq.wire import from_map
+from ringdaq.wire import STANDS_KEY, from_map
 
 STATUS_PERIOD_SECS = 0.1
 DEFAULT_LIMIT = 100
@@ -132,7 +132,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         wanted = ChannelFilter(request.channels)
         subscription = MeasurementSubscription(wanted, max_rate_hz=request.max_rate_hz)
         async with self._hub.subscribed(subscription):
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata(((STANDS_KEY, "1"),))
             while True:
                 yield control_pb2.StreamMeasurementsResponse(channels=await subscription.take())
 

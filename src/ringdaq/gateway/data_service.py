@@ -14,6 +14,7 @@ from ringdaq.gateway.history_turns import HistoryTurns
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.rings import RingHub
 from ringdaq.v1 import data_pb2, data_pb2_grpc
+from ringdaq.wire import STANDS_KEY
 
 
 class DataService(data_pb2_grpc.DataServiceServicer):
@@ -36,7 +37,7 @@ class DataService(data_pb2_grpc.DataServiceServicer):
     ) -> AsyncGenerator[data_pb2.StreamBatchesResponse, None]:
         subscription = BatchSubscription(request.stream)
         async with self._hub.subscribed(subscription):
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata(((STANDS_KEY, "1"),))
             while True:
                 for message in await subscription.take():
                     yield message

@@ -49,6 +49,11 @@ OPTIONS = (
     # Clients on quiet streams may ask whether the gateway still lives.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # A client whose machine or tunnel is gone is let go within two minutes, also without calls.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 30_000),
+    ("grpc.http2.ping_timeout_ms", 30_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 
