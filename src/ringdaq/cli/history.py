@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any
 
 import click
@@ -120,9 +121,11 @@ def _cell(name: str, part: Any, row: int) -> str:
         return f"{name}={list(low.shape)} {low.min():.6g}…{low.max():.6g}"
     if not part.folded:
         gone = name in part.missing and part.missing[name][row]
-        return f"{name}={None if gone else _short(low)}"
+        return f"{name}={None if gone else str(low)}"
     return f"{name}={_short(low)}…{_short(part.high[name][row])}"
 
 
 def _short(value: Any) -> str:
-    return str(value) if isinstance(value, str | bool) else f"{value:.6g}"
+    """A bound of a bin, a fraction with six digits."""
+    fraction = isinstance(value, Real) and not isinstance(value, Integral)
+    return f"{value:.6g}" if fraction else str(value)
