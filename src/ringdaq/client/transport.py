@@ -74,9 +74,10 @@ def stands(metadata: Any) -> bool:
 
 def closed_error(address: str, path: str = "") -> RingdaqError:
     """What a call on a closed client raises, and one that was under way when it was closed."""
+    if not path:
+        return ServiceError(f"this client of {address} was closed; connect again")
     method = path.rpartition("/")[2]
-    meanwhile = f" while {method} was under way" if method else ""
-    return ServiceError(f"this client of {address} was closed{meanwhile}; connect again")
+    return ServiceError(f"this client of {address} was closed while {method} was under way")
 
 
 def _packed(error: Any) -> bytes | None:
