@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,7 +24,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 def words_of_a_fork(act: Callable[[], object]) -> str:
     """What it gives, or the error it raises, in a forked process."""
     reading, writing = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's own, that a fork of threads is no good idea
+        pid = os.fork()
     if pid == 0:
         try:
             said = str(act())
