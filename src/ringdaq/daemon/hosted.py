@@ -8,20 +8,20 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from ringdaq.clock import now_nanos
-from ringdaq.daemon.open_rings import ForeignRing
+from ringdaq.daemon.pipeline_rings import PipelineRings
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
 from ringdaq.daemon.supervisor import Child
 from ringdaq.errors import (
     BadRequestError,
+    PipelineBusyError,
     PipelineStoppedError,
     ServiceError,
-    StreamError,
     from_wire,
     to_wire,
 )
@@ -33,13 +33,12 @@ SET_SECS = 15.0
 """More than a process takes to change parameters, and to put them back."""
 STOP_SECS = 10.0
 SILENT_SECS = 10.0
-FIRST_RECORD_SECS = 0.5
-RESTARTED = "pipeline restarted"
-ENDINGS = {0: "ended", 2: "failed", 4: "failed"}
+ATTACH_SECS = 120.0
+"""A process imports before it says anything, which takes long on a small, busy machine."""
+LEAVE_SECS = 60.0
+"""Who has hung up has nothing left to do but to end."""
+ENDINGS = {0: "ended", 2: "failed", 4: "failed", 5: "failed"}
 """What the exit codes mean after which a pipeline's process is not started again."""
-AT_WORK = (
-    "starting", "waiting", "ready", "running", "paused", "draining", "restarting",
-)  # fmt: skip
 
 Send = Callable[[str, dict[str, Any]], None]
 
@@ -74,6 +73,7 @@ class HostedPipeline:
         config: Text,
         *,
         inline: bool,
+        results: Collection[str],
         spawn: Callable[[str], subprocess.Popen[bytes]],
         publisher: Publisher,
         desk: RecordingDesk,
@@ -83,10 +83,15 @@ class HostedPipeline:
         `spawn` starts a process that runs the pipeline of a name.
         """
         self.config, self.inline = config, inline
+        self.results = results
+        """The streams that its text makes."""
         self.name = config.name
         self.state = "stopped"
         self.error = ""
         """What went wrong last; empty while all is well."""
+        self.at_work = False
+        """Whether it runs, or will again: only its process's end, or `stop`, says that it does not.
+        """
         self.parameters: dict[str, Any] = {}
         """What was changed while it ran, `stage.parameter`; holds after a restart too."""
         self.hold = False
@@ -94,136 +99,162 @@ class HostedPipeline:
         self._code: dict[str, str] = {}
         self.figures: dict[str, Any] = {}
         """What it counted, when it was last heard of."""
-        self._heard = 0.0
-        self._spawn, self._publisher, self._desk = spawn, publisher, desk
+        self._spawn, self._rings = spawn, PipelineRings(config.name, publisher, desk)
+        # Held from the first step of a start or a stop to its last.
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
         # Changes are noted in the order in which they are made.
         self._changing = threading.Lock()
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._send: Send | None = None
-        self._rings: dict[str, ForeignRing] = {}
+        self._said = ""
+        """The state that its process told last."""
+        self._heard, self._patience = 0.0, ATTACH_SECS
         self._child: Child | None = None
         self._changed_nanos = now_nanos()
 
     # --- its process
 
     @property
-    def at_work(self) -> bool:
-        """Whether it runs, or will again."""
-        return self.state in AT_WORK
+    def is_busy(self) -> bool:
+        """Whether it is at work, or is being started or stopped by somebody."""
+        return self.at_work or self._turn.locked()
 
-    def start(self, *, hold: bool = False) -> None:
+    def start(self, parameters: Mapping[str, Any], *, hold: bool = False) -> None:
         """Start its process; it is started again until it ends by itself or is stopped.
 
-        With `hold` it makes its rings, and begins when it is told to `resume`.
+        With `hold` it makes its rings, and begins when it is told to `resume`. Raises
+        `PipelineBusyError` if it is at work.
         """
-        self._enter("starting", "")
-        self.hold, self.figures = hold, {}
-        self._child = Child(
-            f"pipeline {self.name}",
-            (),
-            final=ENDINGS,
-            on_end=self._has_ended,
-            spawn=self._begin,
+        if not self._turn.acquire(blocking=False):
+            raise PipelineBusyError(
+                f"pipeline {self.name!r} is just being started or stopped; try again",
+                pipeline=self.name,
+            )
+        try:
+            self._start(parameters, hold=hold)
+        finally:
+            self._turn.release()
+
+    def _start(self, parameters: Mapping[str, Any], *, hold: bool) -> None:
+        with self._lock:
+            if self.at_work:
+                raise PipelineBusyError(
+                    f"pipeline {self.name!r} runs already; it is {self.state}", pipeline=self.name
+                )
+            self.at_work = True
+            self.parameters, self.hold, self.figures = dict(parameters), hold, {}
+            self._enter("starting", "")
+        self._rings.begin()
+        child = self._child = Child(
+            f"pipeline {self.name}", (), final=ENDINGS, on_end=self._has_ended, spawn=self._begin
         )
-        self._child.start()
+        try:
+            child.start()
+        except OSError as error:
+            self._leave("failed", f"no process can be started: {error}")
+            raise ServiceError(
+                f"no process can be started for pipeline {self.name!r}: {error}"
+            ) from error
 
     def _begin(self) -> subprocess.Popen[bytes]:
         """A process, which reads its stages' files anew each time."""
         self._code = self.config.code()
+        with self._lock:
+            self._heard, self._patience = time.monotonic(), ATTACH_SECS
+            if self._child is not None and self._child.restarts:
+                self._enter_if_at_work("restarting", self.error or "its process has died")
         return self._spawn(self.name)
 
     def stop(self) -> None:
         """End its process: what is on its way is finished, for a few seconds at most."""
-        self._enter("stopped", self.error)
-        if self._child is not None:
-            self._child.stop(STOP_SECS)
-        self._disown()
+        with self._turn:
+            with self._lock:
+                self.at_work = False
+                self._enter("stopped", self.error)
+            if self._child is not None:
+                self._child.stop(STOP_SECS)
+            self._rings.end()
 
     def _has_ended(self, word: str) -> None:
-        self._enter(word, self.error)
-        self._disown()
+        """Its process has come to its end, and no other one follows."""
+        if self.at_work:
+            self._leave(word, self.error)
 
-    def _disown(self) -> None:
-        for stream in list(self._rings):
-            self._publisher.disown(stream)
+    def _leave(self, state: str, error: str) -> None:
+        self._rings.end()
+        with self._lock:
+            self._enter_if_at_work(state, error)
+            self.at_work = False
 
     def _enter(self, state: str, error: str) -> None:
         self.state, self.error, self._changed_nanos = state, error, now_nanos()
+
+    def _enter_if_at_work(self, state: str, error: str) -> None:
+        if self.at_work:
+            self._enter(state, error)
 
     # --- what its process says
 
     def attach(self, send: Send) -> None:
         """Its process has come."""
         with self._lock:
-            self._send, self._heard = send, time.monotonic()
+            if not self.at_work:
+                raise self._not_running()
+            self._send, self._said = send, ""
+            self._heard, self._patience = time.monotonic(), SILENT_SECS
 
     def detach(self, send: Send) -> None:
         """Its process is gone: nobody will answer."""
         with self._lock:
             if self._send != send:
                 return
-            self._send = None
+            self._send, self._heard, self._patience = None, time.monotonic(), LEAVE_SECS
             asked, self._asked = list(self._asked.values()), {}
-        if self.state not in ("stopped", *ENDINGS.values()):
-            self._enter("restarting", self.error or "its process has died")
+            if self._said not in ("restarting", *ENDINGS.values()):
+                self._enter_if_at_work("restarting", self.error or "its process has died")
         for box in asked:
             box.put({"error": to_wire(self._not_running())})
 
     def report(
-        self, state: str, error: str, rings: list[dict[str, Any]], figures: dict[str, Any]
+        self,
+        send: Send,
+        state: str,
+        error: str,
+        rings: list[dict[str, Any]],
+        figures: dict[str, Any],
     ) -> None:
         """Its process tells how it is, what it has counted, and which rings it has made."""
-        self._heard = time.monotonic()
-        if error and error != self.error:
-            log.error("pipeline %s: %s", self.name, error)
-        self.figures = figures or self.figures
-        self.hold = self.hold and state in ("ready", "waiting")
-        if self.state not in ("stopped", *ENDINGS.values()):
-            self._enter(state, error)
+        with self._lock:
+            if self._send != send:
+                raise BadRequestError(f"only the process of pipeline {self.name!r} may report")
+            self._heard, self._said = time.monotonic(), state
+            if error and error != self.error:
+                log.error("pipeline %s: %s", self.name, error)
+            self.figures = figures or self.figures
+            # An end is one when the process has ended: until then it may not be started anew.
+            shown = self.state if state in ENDINGS.values() else state
+            self._enter_if_at_work(shown, error or self._lasting_error(state))
         for ring in rings:
-            self._take_ring(Path(ring["path"]), ring["generation"])
+            self._rings.take(Path(ring["path"]), ring["generation"])
 
-    def _take_ring(self, path: Path, generation: str) -> None:
-        if path.parent != self._publisher.rings.path:
-            raise BadRequestError(f"a ring should lie where the daemon's do: {path}")
-        ring = ForeignRing(path, generation, self.name)
-        before = self._rings.get(ring.spec.name)
-        if before is None:
-            self._list(ring)
-        elif before.generation != generation:
-            name = f"first-of-{ring.spec.name}"
-            threading.Thread(
-                target=self._go_on, args=(before, ring), name=name, daemon=True
-            ).start()
-
-    def _list(self, ring: ForeignRing) -> None:
-        self._publisher.adopt(ring)
-        self._rings[ring.spec.name] = ring
-
-    def _go_on(self, before: ForeignRing, after: ForeignRing) -> None:
-        """Once its first record tells how much is missing, take a next generation's ring."""
-        try:
-            while not after.wait_for_first(FIRST_RECORD_SECS):
-                if not after.statistics().writer_alive:
-                    return
-            self._desk.succeed(before, after, RESTARTED)
-            self._list(after)
-        except StreamError as error:
-            log.error("pipeline %s: %s", self.name, error)
+    def _lasting_error(self, state: str) -> str:
+        """What went wrong before is still so until it runs again."""
+        return self.error if state in ("starting", "ready", "restarting") else ""
 
     def look_after(self) -> None:
         """Kill a process that is there and says nothing any more; it is started again."""
-        silent = self._send is not None and time.monotonic() - self._heard > SILENT_SECS
-        if silent and self._child is not None:
-            log.error("pipeline %s was silent for %g s and is killed", self.name, SILENT_SECS)
-            self._child.kill()
+        child, patience = self._child, self._patience
+        silent = self.at_work and time.monotonic() - self._heard > patience
+        if silent and child is not None and child.pid is not None:
+            log.error("pipeline %s was silent for %g s and is killed", self.name, patience)
+            child.kill()
 
     @property
     def streams(self) -> list[str]:
         """The streams that it has made."""
-        return sorted(self._rings)
+        return self._rings.streams
 
     # --- what it is asked
 

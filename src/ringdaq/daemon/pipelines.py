@@ -14,6 +14,7 @@ from ringdaq.daemon.hosted import HostedPipeline
 from ringdaq.daemon.pipeline_spare import PipelineSpare
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
+from ringdaq.daemon.stream_names import result_names
 from ringdaq.errors import BadRequestError, PipelineBusyError, UnknownPipelineError
 
 PIPELINE = "pipeline"
@@ -31,6 +32,8 @@ class PipelineDesk:
         self._rig, self._publisher, self._desk = rig, publisher, desk
         self._audit = audit
         self._lock = threading.Lock()
+        # Of two peers that bring a text of one name, the second finds the first one's pipeline.
+        self._starting = threading.Lock()
         self._stopping = threading.Event()
         self._watch = threading.Thread(
             target=self._look_after_all, name="pipeline-watch", daemon=True
@@ -46,6 +49,7 @@ class PipelineDesk:
         return HostedPipeline(
             config,
             inline=inline,
+            results=result_names(config),
             spawn=self._spare.take,
             publisher=self._publisher,
             desk=self._desk,
@@ -71,7 +75,7 @@ class PipelineDesk:
         """Start what the rig file wants started."""
         for name, entry in self._rig.pipelines.items():
             if entry.start:
-                self._hosted[name].start()
+                self._hosted[name].start({})
         self._watch.start()
 
     def _look_after_all(self) -> None:
@@ -82,7 +86,7 @@ class PipelineDesk:
     def close(self) -> None:
         """End all of them, at the same time."""
         self._stopping.set()
-        threads = [threading.Thread(target=one.stop) for one in self._all() if one.at_work]
+        threads = [threading.Thread(target=one.stop) for one in self._all() if one.is_busy]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -126,14 +130,10 @@ class PipelineDesk:
         """Start one of the rig's, or one whose text is given; with `hold` not before `resume`."""
         if bool(name) == bool(text):
             raise BadRequestError("give the name of one of the rig's pipelines, or a text")
-        hosted = self._named(name) if name else self._take_text(text, path, preset)
-        if hosted.at_work:
-            raise PipelineBusyError(
-                f"pipeline {hosted.name!r} runs already; it is {hosted.state}", pipeline=hosted.name
-            )
+        with self._starting:
+            hosted = self._named(name) if name else self._take_text(text, path, preset)
+            hosted.start(parameters or {}, hold=hold)
         self._note(peer, user, "start", hosted, dict(parameters or {}))
-        hosted.parameters = dict(parameters or {})
-        hosted.start(hold=hold)
         return hosted.describe()
 
     def _take_text(self, text: str, path: str, preset: str) -> HostedPipeline:
@@ -142,7 +142,7 @@ class PipelineDesk:
             config = config.with_preset(preset)
         with self._lock:
             there = self._hosted.get(config.name)
-            if there is not None and (there.at_work or config.name in self._rig.pipelines):
+            if there is not None and (there.is_busy or config.name in self._rig.pipelines):
                 raise PipelineBusyError(
                     f"there is a pipeline {config.name!r} already; stop it, or rename this one",
                     pipeline=config.name,
@@ -160,8 +160,9 @@ class PipelineDesk:
         return self._tell(peer, user, "pause", name)
 
     def _resume(self, peer: Peer, name: str, user: str = "") -> dict[str, Any]:
+        told = self._tell(peer, user, "resume", name)
         self._named(name).hold = False
-        return self._tell(peer, user, "resume", name)
+        return told
 
     def _drain(self, peer: Peer, name: str, user: str = "") -> dict[str, Any]:
         return self._tell(peer, user, "drain", name, DRAIN_SECS)
@@ -211,12 +212,17 @@ class PipelineDesk:
             "parameters": dict(hosted.parameters),
             "directory": str(self._publisher.rings.path),
             "taken": self._taken(hosted),
+            "promised": self._promised(hosted),
         }
 
     def _taken(self, hosted: HostedPipeline) -> list[str]:
         """The streams that others write."""
         names = {ring.spec.name for ring in self._publisher.open_rings()}
         return sorted(names - set(hosted.streams))
+
+    def _promised(self, hosted: HostedPipeline) -> list[str]:
+        """The streams that other pipelines make, which may not have begun."""
+        return sorted({name for one in self._all() if one is not hosted for name in one.results})
 
     def _report(
         self,
@@ -227,8 +233,7 @@ class PipelineDesk:
         rings: list[dict[str, Any]] | None = None,
         figures: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        del peer
-        self._named(name).report(state, error, rings or [], figures or {})
+        self._named(name).report(peer.send_event, state, error, rings or [], figures or {})
         return {}
 
     def _answer(self, peer: Peer, name: str, ask: int, reply: dict[str, Any]) -> dict[str, Any]:

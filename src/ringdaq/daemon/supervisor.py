@@ -95,8 +95,11 @@ class Child:
             start_new_session=True,
         )
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        """A new process; None if it is to be stopped, which then finds no process behind it."""
         with self._lock:
+            if self._stopping.is_set():
+                return None
             self._process = process = self._start()
         return process
 
@@ -119,11 +122,19 @@ class Child:
             if time.monotonic() - started > STABLE_SECS:
                 backoff = FIRST_BACKOFF_SECS
             log.warning("the %s ended with code %d; starting it again", self.name, code)
-            if self._stopping.wait(backoff):
-                return
+            process = self._start_again(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_SECS)
+
+    def _start_again(self, rest: float) -> subprocess.Popen[bytes] | None:
+        """The next process, after a rest; a machine that has no room for one is asked again."""
+        while not self._stopping.wait(rest):
             self.restarts += 1
-            process = self._spawn()
+            try:
+                return self._spawn()
+            except OSError as error:
+                log.error("the %s cannot be started: %s; trying again", self.name, error)
+                rest = MAX_BACKOFF_SECS
+        return None
 
     def _tell_end(self, word: str) -> None:
         log.info("the %s has %s", self.name, word)
@@ -145,8 +156,9 @@ class Child:
 
     def stop(self, timeout: float = 5.0) -> None:
         """Ask the process to end, and end it when it has not within the time."""
-        self._stopping.set()
-        process = self._process
+        with self._lock:
+            self._stopping.set()
+            process = self._process
         if process is None:
             return
         process.terminate()

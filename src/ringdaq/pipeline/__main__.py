@@ -9,18 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from ringdaq.errors import ConfigError, DaemonUnreachableError, MissingExtraError, RingdaqError
-
-FAILED, USAGE, UNREACHABLE, UNAVAILABLE = 1, 2, 3, 4
-
-
-def exit_code(error: RingdaqError) -> int:
-    """Whether another try makes sense: not for a wrong text, nor for a package that is missing."""
-    if isinstance(error, ConfigError):
-        return USAGE
-    if isinstance(error, DaemonUnreachableError):
-        return UNREACHABLE
-    return UNAVAILABLE if isinstance(error, MissingExtraError) else FAILED
+from ringdaq.errors import RingdaqError
+from ringdaq.pipeline.endings import exit_code
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from ringdaq.errors import ConfigError
 from ringdaq.pipeline.graph import CheckedGraph, CheckedStage
 from ringdaq.pipeline.parts import PacketFormat, Sink, Source
 from ringdaq.pipeline.stages.rings import RingSink, RingSource
-from ringdaq.streams.failures import CORE_ERRORS
+from ringdaq.streams.failures import CORE_ERRORS, stream_error
 
 SECOND = "second"
 """The way in that the core calls so."""
@@ -56,7 +56,7 @@ def build(graph: CheckedGraph, *, isa: str | None = None) -> Built:
     """Put a complete graph together; rings are made, nothing runs yet.
 
     Raises a `ConfigError` for a graph whose forms are not all known (check it with `connect=True`),
-    and for what the core refuses.
+    and for what the core refuses; a `StreamError` for a ring that cannot be read or made.
     """
     if not graph.complete:
         raise ConfigError(
@@ -112,7 +112,10 @@ class _Builder:
         rate = form.rate.numerator, form.rate.denominator
         if isinstance(stage.part, RingSource):
             path, oldest = stage.part.path, stage.part.from_oldest
-            self._pipeline.ring_source(stage.name, path, form.samples, rate, oldest)
+            try:
+                self._pipeline.ring_source(stage.name, path, form.samples, rate, oldest)
+            except CORE_ERRORS as error:
+                raise stream_error(error, stage.part.stream, path) from error
             return
         self._pipeline.feed(stage.name, form.kind, len(form.channels), form.samples, rate)
         self._sources.append(BuiltSource(stage.name, stage.part, form))

@@ -19,7 +19,13 @@ from ringdaq.config import (
 )
 from ringdaq.config.lines import Path as Location
 from ringdaq.config.pipeline import WHAT
-from ringdaq.errors import ConfigError, RingdaqError
+from ringdaq.errors import (
+    ConfigError,
+    NotConnectedError,
+    RingdaqError,
+    StreamError,
+    UnknownStreamError,
+)
 from ringdaq.pipeline.catalogue import StageKind, find_kind
 from ringdaq.pipeline.edges import Edge, Wiring, order_of, reached
 from ringdaq.pipeline.parts import PacketFormat, RefusedError, Site
@@ -139,7 +145,8 @@ def check(config: PipelineConfig, *, rings: Path = RINGS, connect: bool = False)
     - `rings`: the directory of the rings that it reads and writes.
     - `connect`: sources that must connect to know their form do so. Without, what follows them
       stays unchecked, and the graph may not be `complete`. With it, the sources stay open: run
-      them or `close()` the graph. If the check fails, all are closed again.
+      them or `close()` the graph. If the check fails, all are closed again. A source that is not
+      there is no fault of the text: if all else is right, `NotConnectedError` says which.
     """
     checker = _Checker(config, rings, connect)
     try:
@@ -163,6 +170,7 @@ class _Checker:
         self._edges: list[Edge] = []
         self.stages: dict[str, CheckedStage] = {}
         self.problems: list[Problem] = []
+        self._absent: list[str] = []
 
     def run(self) -> CheckedGraph:
         for index, stage in enumerate(self._config.stages):
@@ -182,6 +190,8 @@ class _Checker:
         self._check_streams()
         edges = check_room(self._config, stages, self._edges, self.problems)
         raise_problems(self.problems, self._config.path, WHAT)
+        if self._absent:
+            raise NotConnectedError("; ".join(self._absent))
         return CheckedGraph(self._config, stages, tuple(edges))
 
     def _refuse(self, place: Location, text: str) -> None:
@@ -324,7 +334,7 @@ class _Checker:
         if stage.kind.role == "source":
             if getattr(stage.part, "connects", False) and not self._connect:
                 return stage
-            return replace(stage, output=sane(stage.part.format()))
+            return replace(stage, output=self._form_of(stage))
         if stage.given is None:
             return stage
         if stage.kind.role == "sink":
@@ -335,6 +345,19 @@ class _Checker:
             return replace(stage, part=stage.make_part())
         planned = stage.options.plan(stage.given, stage.site)
         return replace(stage, planned=planned, output=planned.output)
+
+    def _form_of(self, stage: CheckedStage) -> PacketFormat | None:
+        """What a source makes; None if it is away, which another try may find otherwise."""
+        reaches = getattr(stage.part, "connects", False) or _is(stage, RingSource)
+        try:
+            return sane(stage.part.format())
+        except UnknownStreamError:
+            raise
+        except (NotConnectedError, StreamError) as error:
+            if not (reaches and self._connect):
+                raise
+            self._absent.append(f"stage {stage.name!r}: {error}")
+            return None
 
 
 def _is(stage: CheckedStage, part: type) -> bool:

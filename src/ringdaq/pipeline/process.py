@@ -7,8 +7,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ringdaq.control import ControlClient
 from ringdaq.errors import (
     BadRequestError,
     ConfigError,
+    NotConnectedError,
     PipelineError,
     RingdaqError,
     ServiceError,
@@ -25,6 +27,7 @@ from ringdaq.errors import (
     to_wire,
 )
 from ringdaq.pipeline.build import Built, build
+from ringdaq.pipeline.endings import AGAIN, ENDED, FAILED, SPOILT, exit_code, state_after
 from ringdaq.pipeline.graph import CheckedGraph, check
 from ringdaq.pipeline.running import RunningPipeline
 from ringdaq.pipeline.stages.rings import RingSink
@@ -38,8 +41,12 @@ CALL_SECS = 10.0
 DRAIN_SECS = 60.0
 STOP_SECS = 5.0
 SOURCE_SECS = 0.25
+AGAIN_SECS = 1.0
+PREPARE_SECS = 3600.0
+"""The longest that getting ready may take: a source may look for what it reads for 600 s a step."""
+END_SECS = 90.0
+"""The longest that an end may take: what is on its way, and the loop of the sinks in Python."""
 KEPT_RINGS = 2
-ENDED, FAILED, AGAIN = 0, 1, 75
 
 
 class PipelineProcess:
@@ -54,8 +61,8 @@ class PipelineProcess:
         self._pipeline: RunningPipeline | None = None
         self._asked = ThreadPoolExecutor(4, thread_name_prefix="ask")
         self._go = threading.Event()
-        self._drained = self._leaving = False
-        self._told = ("", "")
+        self._drained = self._asked_to_end = self._leaving = False
+        self._told = ("starting", "")
         self._beat_at = 0.0
         # A report is made up and sent under it: an older one never arrives after a newer one.
         self._reporting = threading.RLock()
@@ -69,15 +76,18 @@ class PipelineProcess:
         threading.Thread(target=self._watch, name="watch-daemon", daemon=True).start()
         try:
             order = self._attach()
-            built = self._build(order)
+            built = self._prepare(order)
+            if built is None:
+                return ENDED
             pipeline = self._pipeline = RunningPipeline(built)
             self._report("ready", rings=rings_of(built))
             self._await_go(order)
             if not self._leaving:
-                pipeline.start()
+                with self._beating(PREPARE_SECS):
+                    pipeline.start()
             return self._serve(pipeline)
-        except RingdaqError as error:
-            self._report("failed", str(error))
+        except Exception as error:
+            self._report(state_after(exit_code(error)), said_by(error))
             raise
         finally:
             self._asked.shutdown(cancel_futures=True)
@@ -94,10 +104,21 @@ class PipelineProcess:
         order: dict[str, Any] = self._client.call("pipeline.attach", {"name": self._name})
         return order
 
-    def _build(self, order: Mapping[str, Any]) -> Built:
+    def _prepare(self, order: Mapping[str, Any]) -> Built | None:
+        """Build it as soon as all that it reads is there; None if it is to leave before."""
         config = config_of(order)
+        while not self._leaving:
+            self._await_sources(config, order)
+            try:
+                with self._beating(PREPARE_SECS):
+                    return self._build(config, order)
+            except NotConnectedError as error:
+                self._report("waiting", str(error))
+                self._listen(AGAIN_SECS)
+        return None
+
+    def _build(self, config: PipelineConfig, order: Mapping[str, Any]) -> Built:
         rings = Path(order["directory"])
-        self._await_sources(config, rings)
         graph = check(config, rings=rings, connect=True)
         try:
             streams = streams_written(graph)
@@ -109,14 +130,24 @@ class PipelineProcess:
             graph.close()
             raise
 
-    def _await_sources(self, config: PipelineConfig, rings: Path) -> None:
-        """Wait for the next generation of streams whose writers are gone."""
-        waiting = [name for name in streams_read(config) if is_over(rings, name)]
-        if waiting:
-            self._report("waiting", f"nobody writes the stream {waiting[0]!r} now")
-        while waiting and not self._leaving:
+    def _await_sources(self, config: PipelineConfig, order: Mapping[str, Any]) -> None:
+        """Wait for streams whose writers are gone, and for those of pipelines that come up."""
+
+        def is_away(stream: str) -> bool:
+            return is_over(rings, stream) or (
+                stream in order["promised"] and not RingDirectory(rings).generations(stream)
+            )
+
+        rings = Path(order["directory"])
+        away = list(filter(is_away, streams_read(config)))
+        if not away:
+            return
+        self._report("waiting", f"nobody writes the stream {away[0]!r} now")
+        while away and not self._leaving:
             self._listen(SOURCE_SECS)
-            waiting = [name for name in waiting if is_over(rings, name)]
+            self._beat()
+            away = list(filter(is_away, away))
+        self._report("starting")
 
     def _await_go(self, order: Mapping[str, Any]) -> None:
         """Hold where the daemon wants to be asked before anything begins."""
@@ -127,29 +158,29 @@ class PipelineProcess:
     # --- what goes on
 
     def _serve(self, pipeline: RunningPipeline) -> int:
-        while not self._leaving:
+        while not self._leaving and pipeline.state != "ended":
             self._beat()
             self._listen(LOOK_SECS)
-            if pipeline.state == "ended":
+            if not self._drained and pipeline.cut_off:
                 break
             if pipeline.over and not self._drained:
                 self._drained = True
                 self._asked.submit(pipeline.drain, DRAIN_SECS)
             if branch := pipeline.hanging():
-                self._report("failed", f"branch {branch!r} shows no sign of life")
+                self._report(state_after(FAILED), f"branch {branch!r} shows no sign of life")
                 return FAILED
-        return self._finish(pipeline)
+        with self._beating(END_SECS):
+            return self._finish(pipeline)
 
     def _finish(self, pipeline: RunningPipeline) -> int:
         if not pipeline.drain(STOP_SECS):
             log.warning("not everything was through within %g s", STOP_SECS)
             pipeline.stop(1.0)
         failures = "; ".join(pipeline.failures())
-        natural = self._drained or self._leaving
-        self._report("failed" if failures else "ended" if natural else "restarting", failures)
-        if failures:
-            return FAILED
-        return ENDED if natural else AGAIN
+        due = self._asked_to_end or self._leaving or (self._drained and not pipeline.source_failed)
+        code = (SPOILT if due else FAILED) if failures else ENDED if due else AGAIN
+        self._report(state_after(code), failures)
+        return code
 
     def _listen(self, timeout: float) -> None:
         """Take what the daemon says, for so long."""
@@ -193,7 +224,7 @@ class PipelineProcess:
         return pipeline.statistics() | {"histograms": pipeline.latency()}
 
     def _drain(self, pipeline: RunningPipeline) -> None:
-        self._drained = True
+        self._drained = self._asked_to_end = True
         if not pipeline.drain(DRAIN_SECS):
             raise PipelineError(
                 f"pipeline {self._name!r} was not empty within {DRAIN_SECS:g} s",
@@ -205,16 +236,38 @@ class PipelineProcess:
     def _beat(self, *, now: bool = False) -> None:
         """Tell once a second that it lives, and at once what has changed."""
         pipeline = self._pipeline
-        if pipeline is None:
-            return
         with self._reporting:
-            told = (pipeline.state, "; ".join(pipeline.failures()))
+            told = self._told
+            if pipeline is not None:
+                told = pipeline.state, "; ".join(pipeline.failures())
             if now or told != self._told or time.monotonic() >= self._beat_at:
-                self._told = told
                 self._report(*told)
+
+    @contextmanager
+    def _beating(self, most_secs: float) -> Iterator[None]:
+        """Beat from a thread while the one that does so is at something that takes long.
+
+        After so long it is taken for hanging, and beats no more.
+        """
+        done = threading.Event()
+        beats = threading.Thread(
+            target=self._beat_until, args=(done, most_secs), name="beat", daemon=True
+        )
+        beats.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beats.join()
+
+    def _beat_until(self, done: threading.Event, most_secs: float) -> None:
+        deadline = time.monotonic() + most_secs
+        while not done.wait(BEAT_SECS) and time.monotonic() < deadline:
+            self._beat()
 
     def _report(self, state: str, error: str = "", rings: Any = ()) -> None:
         with self._reporting:
+            self._told = state, error
             self._beat_at = time.monotonic() + BEAT_SECS
             figures = None if self._pipeline is None else self._pipeline.statistics()
             params = {"name": self._name, "state": state, "error": error, "rings": list(rings)}
@@ -225,6 +278,11 @@ class PipelineProcess:
             self._client.call(method, params, timeout=CALL_SECS)
         except ServiceError as error:
             log.warning("the daemon was not told: %s", error)
+
+
+def said_by(error: Exception) -> str:
+    """An error for people; those of Python say little without their class."""
+    return str(error) if isinstance(error, RingdaqError) else f"{type(error).__name__}: {error}"
 
 
 def config_of(order: Mapping[str, Any]) -> PipelineConfig:

@@ -149,10 +149,30 @@ class RunningPipeline:
     @property
     def over(self) -> bool:
         """Whether nothing more comes of the sources in Python: one failed, or all have ended."""
-        if any(source.error for source in self._sources):
+        if self.source_failed:
             return True
-        rings = [s for s in self._built.graph.stages if s.kind.role == "source" and not s.is_feed]
-        return not rings and not any(source.alive for source in self._sources)
+        return not self._ring_sources() and not any(source.alive for source in self._sources)
+
+    @property
+    def source_failed(self) -> bool:
+        """Whether a source in Python came to its end before its time."""
+        return any(source.error for source in self._sources)
+
+    @property
+    def cut_off(self) -> str:
+        """A ring that is read no more while others are; empty while all are.
+
+        Its writer has left, or its branch has failed: only a new beginning takes its stream up.
+        """
+        if not self._started or self._draining:
+            return ""
+        rings, branches = self._ring_sources(), self._core.statistics()[3]
+        # A branch has the name of its first stage.
+        return next((name for name, now, *_ in branches if name in rings and now != "running"), "")
+
+    def _ring_sources(self) -> set[str]:
+        sources = (stage for stage in self._graph.stages if stage.kind.role == "source")
+        return {stage.name for stage in sources if not stage.is_feed}
 
     def failures(self) -> list[str]:
         """What has ended before its time, in words."""

@@ -268,6 +268,28 @@ def build_stages(pipeline: RunningPipeline) -> Iterator[Any]:
                 yield SimpleNamespace(name=name, kind=made.kind, parameters=made.parameters)
 
 
+def test_a_ring_that_is_read_no_more_beside_another_is_noticed(
+    tmp_path: Path, raw: StreamWriter
+) -> None:
+    spec = StreamSpec("raw2", "samples", raw.spec.channels, sample_rate=raw.spec.sample_rate)
+    text = SOURCE + VOLTS + SINK
+    for name in ("raw", "volts", "in", "out"):
+        text = text.replace(f'"{name}"', f'"{name}2"')
+    with (
+        StreamWriter.create(tmp_path, spec, capacity_bytes=1 << 20) as beside,
+        driven(SOURCE + VOLTS + SINK + text, tmp_path) as pipeline,
+    ):
+        play(raw, counts(1))
+        play(beside, counts(1))
+        wait(lambda: out_packets(pipeline) == 1)
+        assert pipeline.cut_off == ""
+        beside.close()
+        wait(lambda: pipeline.cut_off == "in2")
+        assert (pipeline.state, pipeline.over) == ("running", False)
+        assert pipeline.drain(TIMEOUT)
+        assert pipeline.cut_off == ""
+
+
 def test_parameters_cannot_change_before_it_has_begun(tmp_path: Path, raw: StreamWriter) -> None:
     del raw
     pipeline = RunningPipeline(build(graph_of(SOURCE + VOLTS + SINK, tmp_path)))
