@@ -121,3 +121,13 @@ def test_a_stream_that_goes_on_is_taken_up_again_beside_another(start):
     pipelines.await_rows("clean-again", 200, after=first["generation"])
     pipelines.await_rows("raw-again", 200)
     assert pipelines.one("both")["error"] == ""
+
+
+def test_no_result_passes_for_the_stream_of_an_instrument_that_is_away(start, tmp_path):
+    away = '[[instrument]]\nname = "axis"\ndriver = "newport.esp300"\n'
+    away += "limits = { position = [0.0, 25.0] }\n"
+    away += f'[instrument.options]\nport = "{tmp_path}/no-port"\naxis = 1\nunit = "mm"\n'
+    rig = "".join(FILTER.format(name=name, stream="eeg") for name in ("axis", "clean"))
+    pipelines = start(away + rig)
+    assert "'axis' is written by somebody else" in pipelines.await_state("axis", "failed")["error"]
+    pipelines.await_rows("clean", 1)

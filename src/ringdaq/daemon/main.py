@@ -82,7 +82,12 @@ class Daemon:
         self._hosts = self._make_hosts(self._registry)
         self._open_streams()
         self._pipelines = PipelineDesk(
-            rig, self._publisher, self._desk, self._audit, state.socket_path()
+            rig,
+            self._publisher,
+            self._desk,
+            self._audit,
+            state.socket_path(),
+            absent=[entry.name for entry in self._registry.failures],
         )
         self._spares = Spares()
         self._runs = RunManager(

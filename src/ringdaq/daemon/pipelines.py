@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ringdaq.daemon.hosted import HostedPipeline
 from ringdaq.daemon.pipeline_spare import PipelineSpare
 from ringdaq.daemon.publish import Publisher
 from ringdaq.daemon.recordings import RecordingDesk
-from ringdaq.daemon.stream_names import result_names
+from ringdaq.daemon.stream_names import kept_names, result_names
 from ringdaq.errors import BadRequestError, PipelineBusyError, UnknownPipelineError
 
 PIPELINE = "pipeline"
@@ -27,10 +27,19 @@ class PipelineDesk:
     """Starts pipelines, and answers `pipeline.…` on the control socket."""
 
     def __init__(
-        self, rig: Rig, publisher: Publisher, desk: RecordingDesk, audit: Audit, socket: Path
+        self,
+        rig: Rig,
+        publisher: Publisher,
+        desk: RecordingDesk,
+        audit: Audit,
+        socket: Path,
+        *,
+        absent: Collection[str] = (),
     ) -> None:
+        """`absent` are the instruments that could not be connected."""
         self._rig, self._publisher, self._desk = rig, publisher, desk
         self._audit = audit
+        self._kept = kept_names(rig, absent)
         self._lock = threading.Lock()
         # Of two peers that bring a text of one name, the second finds the first one's pipeline.
         self._starting = threading.Lock()
@@ -216,9 +225,9 @@ class PipelineDesk:
         }
 
     def _taken(self, hosted: HostedPipeline) -> list[str]:
-        """The streams that others write."""
+        """The streams that others write, or will when they are there."""
         names = {ring.spec.name for ring in self._publisher.open_rings()}
-        return sorted(names - set(hosted.streams))
+        return sorted(names - set(hosted.streams) | self._kept)
 
     def _promised(self, hosted: HostedPipeline) -> list[str]:
         """The streams that other pipelines make, which may not have begun."""

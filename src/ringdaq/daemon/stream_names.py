@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from ringdaq.config import PipelineConfig
+from collections.abc import Iterable
+
+from ringdaq.config import PipelineConfig, Rig
+
+
+def kept_names(rig: Rig, absent: Iterable[str]) -> set[str]:
+    """The names of streams that are kept for instruments.
+
+    - `absent`: instruments that could not be connected; what they would fill is known in part.
+    """
+    ways = ("", ".position", ".value")
+    return set(rig.streams) | {f"{name}{way}" for name in absent for way in ways}
 
 
 def result_names(config: PipelineConfig) -> set[str]:
