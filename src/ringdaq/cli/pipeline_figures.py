@@ -11,6 +11,13 @@ Figures = Mapping[str, Any]
 STAGES = ("stage", "packets", "errors", "bypassed", "dropped", "restarts", "p50", "p99", "longest")
 QUEUES = ("queue", "capacity", "waiting", "sent", "received", "dropped", "refused")
 BRANCHES = ("branch", "state", "packets", "lost", "p50", "p99", "longest")
+MISSED = {
+    "lost": "triggers without an epoch",
+    "missing_first": "rows of the first input without a partner",
+    "missing_second": "rows of the second input without a partner",
+    "short_packets": "packets too short for a spectrum",
+}
+"""What stages count themselves of things that led to no result."""
 ENDS = ("source or sink", "state", "packets", "errors", "dropped", "restarts")
 
 
@@ -25,6 +32,8 @@ def show(figures: Figures) -> None:
         if rows:
             data(table(names, rows))
             data("")
+    for note in missed(figures):
+        say(f"note: {note}")
     for error in errors(figures):
         say(f"error: {error}")
 
@@ -37,6 +46,16 @@ def progress(figures: Figures) -> str:
     secs, samples = figures["uptime_secs"], figures["lost_samples"]
     missing = f", {samples} samples missing" if samples else ""
     return f"{secs:.0f} s: {packets} packets{slowest}, {figures['lost']} lost{missing}"
+
+
+def missed(figures: Figures) -> list[str]:
+    """What came to a stage and led to no result there, though no packet was lost."""
+    return [
+        f"{name}: {count:.0f} {words}"
+        for name, stage in figures["stages"].items()
+        for key, words in MISSED.items()
+        if (count := stage["own"].get(key, 0))
+    ]
 
 
 def errors(figures: Figures) -> list[str]:

@@ -17,6 +17,7 @@ import ringdaq_core as core
 from graph_stand import CHANNELS, SAMPLES, SINK, SOURCE, VOLTS, counts, graph_of, play, raw_stream
 from graph_stand import wait_until as wait
 
+from ringdaq.cli.pipeline_figures import missed
 from ringdaq.errors import ConfigError, PipelineError, ServiceError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import build
@@ -205,6 +206,18 @@ def test_what_cannot_change_is_refused_before_anything_changes(
         assert triggers_of_a_step(raw, pipeline) == 1
         pipeline.set({"step.level": 0.9})
         assert triggers_of_a_step(raw, pipeline) == 0
+
+
+def test_what_led_to_no_result_is_told_though_no_packet_is_lost(
+    tmp_path: Path, raw: StreamWriter
+) -> None:
+    epoch = '[[stage]]\nname = "cut"\ntype = "epoch"\nbefore_secs = 1\nafter_secs = 0.1\n'
+    with driven(SOURCE + VOLTS + STEP + epoch + SINK, tmp_path) as pipeline:
+        assert triggers_of_a_step(raw, pipeline) == 1
+        wait(lambda: pipeline.statistics()["stages"]["cut"]["own"]["lost"] == 1)
+        figures = pipeline.statistics()
+        assert missed(figures) == ["cut: 1 triggers without an epoch"]
+        assert figures["lost"] == 0
 
 
 class Refusing:
