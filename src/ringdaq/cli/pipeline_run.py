@@ -125,10 +125,13 @@ class _Session:
         return next(one for one in listed if one["name"] == self._config.name)
 
     def _await_ready(self) -> dict[str, Any]:
-        deadline = time.monotonic() + READY_SECS
+        deadline, told = time.monotonic() + READY_SECS, ""
         while (found := self._state())["state"] != "ready":
             if found["state"] in OVER or time.monotonic() > deadline or found["restarts"]:
                 _give_up(found)
+            if found["state"] == "waiting" and found["error"] != told:
+                told = found["error"]
+                say(f"waiting: {told}")
             time.sleep(POLL_SECS)
         return found
 

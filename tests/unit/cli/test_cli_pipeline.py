@@ -8,9 +8,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import click
 import pytest
+
+from ringdaq.cli import pipeline_run
 
 EXAMPLE = Path(__file__).parents[3] / "examples/pipelines/simulated_eeg.toml"
 pytestmark = pytest.mark.usefixtures("state")
@@ -197,3 +201,22 @@ def test_a_rig_is_checked_with_its_pipelines(shell, tmp_path):
     assert "eeg.toml" in done.stderr
     (tmp_path / "eeg.toml").write_text(EXAMPLE.read_text())
     assert shell("config", "check", rig).exit_code == 0
+
+
+def test_a_run_says_what_it_waits_for_and_gives_up_with_it(monkeypatch, capsys):
+    looks = []
+
+    def call(method, params):
+        assert method == "pipeline.list"
+        looks.append(params)
+        return [{"name": "p", "state": "waiting", "error": "no LSL stream", "restarts": 0}]
+
+    monkeypatch.setattr(pipeline_run, "READY_SECS", 0.2)
+    monkeypatch.setattr(pipeline_run, "POLL_SECS", 0.01)
+    control, config = SimpleNamespace(call=lambda m, p=None: call(m, p)), SimpleNamespace(name="p")
+    with pytest.raises(click.exceptions.Exit) as caught:
+        pipeline_run._Session(control, config, quiet=True)._await_ready()
+    assert caught.value.exit_code == 1
+    assert len(looks) > 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["waiting: no LSL stream", "error: no LSL stream"]
