@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,8 @@ from ringdaq.streams.layout import Layout
 StreamName = Annotated[str, Field(min_length=1, max_length=100)]
 _TRIES = 100
 LEAST_BYTES = 64 * 1024
+SHORT_SECS = Fraction(1, 100)
+"""How short packets are taken to be: each record has some bytes beside its samples."""
 
 
 class RingSource:
@@ -96,7 +99,8 @@ class RingSink:
         stream: StreamName | None = None
         """The stream's name; without it `PIPELINE.STAGE`."""
         minutes: Annotated[float, Field(gt=0)] = 2.0
-        """How much the ring holds."""
+        """How much the ring holds, at least, of packets of 10 ms or more; shorter ones need more
+        room for the same time."""
         capacity_bytes: Size | None = None
         """The ring's size, in the place of `minutes`."""
 
@@ -141,8 +145,12 @@ class RingSink:
             return self._options.capacity_bytes
         from ringdaq.streams import record_bytes
 
-        rows = 1 if given.kind == "fft" else given.samples
-        packets = self._options.minutes * 60 / float(given.period)
+        rows, period = 1 if given.kind == "fft" else given.samples, given.period
+        if given.packet_rate is None:
+            # A ring source makes a packet of each record, however short that is.
+            rows = max(1, min(rows, int(given.rate * SHORT_SECS)))
+            period = rows / given.rate
+        packets = self._options.minutes * 60 / float(period)
         return max(LEAST_BYTES, int(packets * record_bytes(self.spec(given), rows)))
 
     def check(self, given: PacketFormat) -> None:
