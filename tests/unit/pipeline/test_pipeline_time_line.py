@@ -44,6 +44,7 @@ def test_a_clock_that_runs_at_another_speed_is_followed_without_a_loss() -> None
     for block in range(100):
         first = int(block * 40 * MILLI * speed)
         origin, at = drifting.place(first, 10)
+        assert at == 10 * block
         assert abs(origin + at * 4 * MILLI - first) <= 2 * MILLI
     assert drifting.gaps == drifting.lost_samples == 0
     assert drifting.moved == 1

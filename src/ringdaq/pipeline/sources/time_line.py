@@ -20,7 +20,9 @@ class TimeLine:
     """Times by counting samples, as long as these agree with the stamps that they come with.
 
     A stamp further than the tolerance from where it is due begins a new stretch, so every sample's
-    time is within the tolerance of its stamp, and jitter below it does no harm.
+    time is within the tolerance of its stamp, and jitter below it does no harm. If no sample is
+    missing before it, as the source's clock runs at another speed, the places go on and only their
+    origin moves.
     """
 
     rate: Fraction
@@ -31,7 +33,7 @@ class TimeLine:
     lost_samples: int = 0
     """That should have been there, by the stamps or by the source's own count."""
     moved: int = 0
-    """New stretches without a loss: the source's clock runs at another speed, or was set."""
+    """Origins moved without a loss: the source's clock runs at another speed, or was set."""
     _origin_nanos: int = 0
     _next_sample: int = 0
     _follows_nanos: int | None = None
@@ -87,8 +89,11 @@ class TimeLine:
     def _begin(self, first_nanos: int) -> None:
         if self._follows_nanos is not None:
             late = Fraction(first_nanos - self._follows_nanos, NANOS_PER_SEC)
-            lost = max(0, round(late * self.rate))
+            lost = round(late * self.rate)
             self.gaps += lost > 0
-            self.moved += lost == 0
-            self.lost_samples += lost
+            self.moved += lost <= 0
+            self.lost_samples += max(0, lost)
+            if lost == 0:
+                self._origin_nanos = first_nanos - self.nanos(self._next_sample)
+                return
         self._origin_nanos, self._next_sample = first_nanos, 0
