@@ -30,6 +30,8 @@ pub struct Native {
     state: Vec<Doubles>,
     initial: Vec<Doubles>,
     place: Place,
+    /// A packet's rows as far apart as those of its results, where a pool has others.
+    apart: Vec<f32>,
     /// Keeps alive whatever the function lives in.
     _keep: Box<dyn Send>,
 }
@@ -63,7 +65,31 @@ impl Native {
         };
         let place = if in_place { Place::Same } else { Place::Other };
         let state = lines_of(&state);
-        Ok(Self { function, parameters, initial: state.clone(), state, place, _keep: keep })
+        Ok(Self {
+            function,
+            parameters,
+            initial: state.clone(),
+            state,
+            place,
+            apart: Vec::new(),
+            _keep: keep,
+        })
+    }
+
+    /// Copies a packet's rows so far apart; there is one distance for a function's input and output.
+    fn set_apart(&mut self, packet: &BufferSlab, stride: usize) -> Result<(), RingError> {
+        let channels = packet.header().channels;
+        if stride < channels {
+            return Err(RingError::Invalid(format!(
+                "a native stage's results need rows of {channels} numbers; found {stride}"
+            )));
+        }
+        self.apart.clear();
+        for row in packet.samples().chunks_exact(packet.lanes()) {
+            self.apart.extend_from_slice(&row[..channels]);
+            self.apart.resize(self.apart.len() + stride - channels, 0.0);
+        }
+        Ok(())
     }
 
     fn call(&mut self, from: *const f32, to: *mut f32, rows: [usize; 3]) -> Result<(), RingError> {
@@ -107,14 +133,14 @@ impl Stage for Native {
         let header = *packet.header();
         target.check(header.samples)?;
         if target.stride != packet.lanes() {
-            return Err(RingError::Invalid(format!(
-                "a native stage needs rows of {} numbers for its results; found {}",
-                packet.lanes(),
-                target.stride
-            )));
+            self.set_apart(packet, target.stride)?;
         }
-        let (from, to) = (packet.samples().as_ptr(), target.rows.as_mut_ptr());
-        self.call(from, to, [header.samples, header.channels, packet.lanes()])?;
+        let from = match target.stride == packet.lanes() {
+            true => packet.samples().as_ptr(),
+            false => self.apart.as_ptr(),
+        };
+        let rows = [header.samples, header.channels, target.stride];
+        self.call(from, target.rows.as_mut_ptr(), rows)?;
         Ok(Flow::Next)
     }
 
@@ -129,5 +155,57 @@ impl Stage for Native {
 
     fn reset(&mut self) {
         self.state.copy_from_slice(&self.initial);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::pipeline::slab::{Header, Shape};
+
+    /// Twice each number, row by row.
+    unsafe extern "C" fn twice(
+        from: *const f32,
+        to: *mut f32,
+        samples: i64,
+        channels: i64,
+        stride: i64,
+        _: *const f64,
+        _: *mut f64,
+    ) -> i32 {
+        for row in 0..samples {
+            for at in row * stride..row * stride + channels {
+                // SAFETY: the test's rows are so many, and so far apart.
+                unsafe { *to.offset(at as isize) = 2.0 * *from.offset(at as isize) };
+            }
+        }
+        0
+    }
+
+    #[test]
+    fn rows_of_packets_and_results_may_be_differently_far_apart() {
+        let (channels, samples) = (3, 5);
+        let header = Header { kind: DataType::Voltage, channels, samples, ..Header::EMPTY };
+        for (room, stride) in [(3, 16), (3, 32), (20, 16), (20, 32)] {
+            let mut packet = BufferSlab::new(Shape::new(room, samples).unwrap());
+            packet.set_header(header).unwrap();
+            for (place, number) in packet.samples_mut().iter_mut().enumerate() {
+                *number = place as f32;
+            }
+            let mut rows = vec![0.0; samples * stride];
+            let mut target = Target { header, rows: &mut rows, stride };
+            // SAFETY: `twice` stays, and touches the samples alone.
+            let native = unsafe {
+                Native::new(twice as *const () as usize, vec![], vec![], false, Box::new(()))
+            };
+            let flow = native.unwrap().make(&packet, &mut target, &mut Context::default());
+            assert_eq!(flow.unwrap(), Flow::Next);
+            for row in 0..samples {
+                for channel in 0..channels {
+                    let given = packet.samples()[row * packet.lanes() + channel];
+                    assert_eq!(rows[row * stride + channel], 2.0 * given);
+                }
+            }
+        }
     }
 }
