@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from pipeline_kit import T0, form, site, view
 
 from ringdaq.errors import RecordingError
+from ringdaq.pipeline.sinks import edf_making
 from ringdaq.pipeline.sinks.csv_file import CsvFile
 from ringdaq.pipeline.sinks.edf_file import EdfFile
 
@@ -144,9 +146,43 @@ def test_a_file_that_cannot_be_made_leaves_its_rows_and_no_half_of_it(tmp_path: 
 def test_rows_after_a_file_that_cannot_be_made_go_into_the_next(tmp_path: Path) -> None:
     sink = EdfFile(EdfFile.Options(file="out.bdf", file_secs=1), site(tmp_path))
     sink.open(form())
+    (tmp_path / "out.bdf").touch()
+    told: list[str] = []
+    for first in (0, 250):
+        try:
+            sink.take(view(VOLTS[first : first + 250], form(), T0, first))
+        except RecordingError as error:
+            told.append(str(error))
+    try:
+        sink.close()
+    except RecordingError as error:
+        told.append(str(error))
+    assert [said.rpartition("/")[2] for said in told] == ["out.bdf.part"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out-2.bdf", "out.bdf", "out.bdf.part",
+    ]  # fmt: skip
+    assert len(edfio.read_bdf(tmp_path / "out-2.bdf").signals[0].data) == 250
+
+
+def test_no_packet_waits_while_a_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, making = threading.Event(), threading.Event()
+    write = edf_making.write_edf_file
+
+    def slow(*arguments: Any) -> Any:
+        making.set()
+        assert go.wait(20)
+        return write(*arguments)
+
+    monkeypatch.setattr(edf_making, "write_edf_file", slow)
+    sink = EdfFile(EdfFile.Options(file="out.bdf", file_secs=1), site(tmp_path))
+    sink.open(form())
     sink.take(view(VOLTS[:250], form(), T0, 0))
-    with files_end_at(1000), pytest.raises(RecordingError, match=r"out.bdf.part"):
-        sink.take(view(VOLTS[250:], form(), T0, 250))
-    sink.take(view(VOLTS[250:], form(), T0, 250))
+    assert making.wait(20)
+    sink.take(view(VOLTS[250:400], form(), T0, 250))
+    assert sink.files == []
+    go.set()
+    sink.take(view(VOLTS[400:], form(), T0, 400))
     sink.close()
-    assert [path.name for path in sink.files] == ["out-2.bdf"]
+    assert rows(sink) == [250, 250]

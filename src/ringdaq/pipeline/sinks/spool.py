@@ -20,6 +20,8 @@ class Spool:
         self.path = part_of(target)
         self.dtype = np.dtype(dtype)
         self.rows = 0
+        self.began_nanos = 0
+        """When the first of them was taken, ns since the epoch."""
         self._channels = channels
         self._file = make_file(self.path)
 
