@@ -86,6 +86,30 @@ def test_packages_that_never_came_are_counted_and_begin_a_new_stretch(tmp_path: 
     assert len({origin for origin, _ in feed.places}) >= 3
 
 
+def test_what_is_no_full_packet_at_the_end_is_a_shorter_one(tmp_path: Path) -> None:
+    recorded(tmp_path / "play.csv", [n % 256 for n in range(100)])
+    source = board(
+        tmp_path, board="playback", file="play.csv", master_board="synthetic",
+        samples=64, silence_secs=0.5,
+    )  # fmt: skip
+    feed = ListFeed()
+    taken(source, feed)
+    assert len(feed.blocks[0]) == 64
+    assert len(feed.samples) >= 90
+
+
+def test_a_board_that_falls_silent_has_given_all_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, feed = board(silence_secs=0.05, samples=10), ListFeed()
+    source.format()
+    come = [np.zeros((32, 3))]
+    none = np.zeros((32, 0))
+    monkeypatch.setattr(source._board, "get_board_data", lambda _: come.pop() if come else none)
+    with pytest.raises(StreamError, match="nothing came"):
+        source.run(feed)
+    source.close()
+    assert len(feed.samples) == 3
+
+
 def test_boards_and_signals_that_are_not_there_are_refused() -> None:
     with pytest.raises(RefusedError, match=r"no board 'cytn'.*'cyton'"):
         board(board="cytn").format()

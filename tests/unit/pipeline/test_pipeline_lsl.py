@@ -290,3 +290,14 @@ def test_silence_is_a_failure_and_no_endless_wait(name: str) -> None:
     with pytest.raises(StreamError, match=r"nothing came from the LSL stream .* for 0.4 s"):
         source.run(ListFeed())
     source.close()
+
+
+def test_a_stream_that_falls_silent_has_given_all_that_came(name: str) -> None:
+    sender = pylsl.StreamOutlet(described(name))
+    source, feed = inlet(name, silence_secs=0.4), ListFeed()
+    source.format()
+    sender.push_chunk([[1.0] * 3] * 5)
+    with pytest.raises(StreamError, match="nothing came from the LSL stream"):
+        source.run(feed)
+    source.close()
+    assert len(feed.samples) == 5

@@ -98,7 +98,14 @@ class BrainFlowBoard:
         )
 
     def run(self, feed: Feed) -> None:
-        """Hand in full packets; what is no packet yet at the end is left out."""
+        """Hand in full packets, and at the end, whatever it is, a shorter one."""
+        try:
+            self._run(feed)
+        finally:
+            if self._gathered.rows:
+                self._hand_in(feed, *self._gathered.take())
+
+    def _run(self, feed: Feed) -> None:
         silent_secs = 0.0
         while not feed.stopping:
             found = self._board.get_board_data(self._gathered.missing).T

@@ -107,13 +107,20 @@ class LslInlet:
         )
 
     def run(self, feed: Feed) -> None:
-        """Hand in full packets; what is no packet yet at the end is left out."""
-        while not feed.stopping:
-            if self._gather():
+        """Hand in full packets, and at the end, whatever it is, a shorter one."""
+        try:
+            while not feed.stopping:
+                if self._gather():
+                    self._hand_in(feed, *self._gathered.take())
+                self._mark(feed)
+        finally:
+            if self._gathered.rows:
                 self._hand_in(feed, *self._gathered.take())
-            if self._markers is not None:
-                for nanos, value in self._markers.take():
-                    feed.mark(nanos, value=value)
+
+    def _mark(self, feed: Feed) -> None:
+        if self._markers is not None:
+            for nanos, value in self._markers.take():
+                feed.mark(nanos, value=value)
 
     def statistics(self) -> dict[str, int]:
         """Gaps and lost samples so far."""
