@@ -244,14 +244,18 @@ class PluginSink:
     """A plugin on the control plane: it sees packets, and nothing follows it."""
 
     def __init__(self, plugin: Plugin) -> None:
+        if not callable(getattr(plugin, "process", None)):
+            raise RefusedError(
+                f"packets are read-only on the control plane; plugin {plugin.name!r} has no "
+                f"process() for them",
+                "stage_type",
+            )
         self._plugin = plugin
+        self.take: Callable[[EegDataView], Any] = plugin.process
+        """Let the plugin see a packet; a coroutine runs in the loop of all sinks."""
 
     def open(self, format: PacketFormat) -> None:
         """Nothing to get ready."""
-
-    def take(self, view: EegDataView) -> None:
-        """Let the plugin see a packet."""
-        self._plugin.process(view)
 
     def close(self) -> None:
         """Let the plugin finish, where it has a `close`."""

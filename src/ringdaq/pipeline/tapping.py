@@ -38,7 +38,12 @@ class ControlPlane:
         if not asyncio.iscoroutinefunction(function):
             function(*arguments)
             return
-        asyncio.run_coroutine_threadsafe(function(*arguments), self._loop).result(TAKE_SECS)
+        running = asyncio.run_coroutine_threadsafe(function(*arguments), self._loop)
+        try:
+            running.result(TAKE_SECS)
+        finally:
+            # What it was given ends with the call.
+            running.cancel()
 
     def close(self) -> None:
         """End the loop; a second time does nothing."""
