@@ -186,3 +186,16 @@ def test_no_packet_waits_while_a_file_is_made(
     sink.take(view(VOLTS[400:], form(), T0, 400))
     sink.close()
     assert rows(sink) == [250, 250]
+
+
+def test_what_a_sink_that_died_left_is_told_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = tmp_path / "out.bdf.part"
+    left.write_bytes(b"samples")
+    sink = bdf(tmp_path)
+    sink.take(view(VOLTS, form()))
+    sink.close()
+    assert [path.name for path in sink.files] == ["out-2.bdf"]
+    assert left.read_bytes() == b"samples"
+    assert f"or died before it was complete: {left}" in caplog.text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from io import FileIO
 from itertools import count
 from pathlib import Path
 
 from ringdaq.errors import RecordingError
+
+log = logging.getLogger(__name__)
 
 
 def part_of(path: Path) -> Path:
@@ -23,7 +26,9 @@ def new_files(path: Path) -> Iterator[Path]:
                 f"a sink writes into a folder that is there; this one is not: {path}"
             )
         found = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if not (found.exists() or part_of(found).exists()):
+        if part_of(found).exists():
+            log.warning("somebody writes this, or died before it was complete: %s", part_of(found))
+        elif not found.exists():
             yield found
 
 
