@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringdaq.errors import CorruptRecordError, StreamError
+from ringdaq.errors import CorruptRecordError, StreamError, UnknownStreamError
 from ringdaq.gateway.measurements import MeasurementSubscription
 from ringdaq.gateway.records import RecordQueue, Waiting
 from ringdaq.gateway.ring_files import RingFiles
@@ -30,12 +31,26 @@ def spec_of(name: str) -> StreamSpec:
     return StreamSpec(name, "rows", (Channel("power", "float64", unit="W"),))
 
 
+class Runs:
+    """Any run there is, until it is over."""
+
+    def __init__(self) -> None:
+        self.ends: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def known(self, run_id: str) -> bool:
+        return run_id != "mistyped"
+
+    async def over(self, run_id: str) -> None:
+        await self.ends[run_id].wait()
+
+
 class Rig:
     """A directory with rings, and a hub that reads them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.hub = RingHub(directory)
+        self.runs = Runs()
+        self.hub = RingHub(directory, self.runs)
         self._signs = 0
 
     def create(self, name: str, *, capacity_bytes: int = 1 << 16) -> StreamWriter:
@@ -339,5 +354,56 @@ def test_nothing_is_read_when_the_last_subscriber_has_left(rig: Rig) -> None:
             while "ring-meter" in {thread.name for thread in threading.enumerate()}:
                 assert time.monotonic() < give_up, "the ring is still read"
                 await asyncio.sleep(0.01)
+
+    run(main)
+
+
+def test_what_is_asked_of_a_run_ends_with_it_when_all_is_read(rig: Rig) -> None:
+    async def main() -> None:
+        rows, log = queue("run.r1"), queue("run.r1.log")
+        both = MeasurementSubscription(ChannelFilter(["run.r1.power", "run.r2"]))
+        async with (
+            asyncio.timeout(DEADLINE_SECS),
+            rig.hub.subscribed(rows),
+            rig.hub.subscribed(log),
+            rig.hub.subscribed(both),
+        ):
+            for generation in range(3):
+                with rig.create("run.r1") as writer:
+                    writer.append(generation, 1.0)
+            rig.runs.ends["r1"].set()
+            assert times(await received(rows, 3)) == [0, 1, 2]
+            assert await rows.records() == []
+            assert await log.records() == []
+            with rig.create("run.r2") as other:
+                other.append(3, 1.0)
+            rig.runs.ends["r2"].set()
+            seen: list[int] = []
+            while points := await both.take():
+                seen += [nanos for one in points for nanos in one.time_nanos]
+            assert seen == [0, 1, 2, 3]
+
+    run(main)
+
+
+def test_what_is_asked_of_a_run_and_of_others_goes_on(rig: Rig) -> None:
+    async def main() -> None:
+        subscription = MeasurementSubscription(ChannelFilter(["run.r1", "meter"]))
+        with rig.create("meter") as meter:
+            async with asyncio.timeout(DEADLINE_SECS), rig.hub.subscribed(subscription):
+                rig.runs.ends["r1"].set()
+                await rig.a_look()
+                meter.append(1, 1.0)
+                assert [p.channel for p in await subscription.take()] == ["meter.power"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["run.mistyped", "run.mistyped.log"])
+def test_a_run_that_nobody_knows_is_refused(rig: Rig, name: str) -> None:
+    async def main() -> None:
+        for wanted in (queue(name), MeasurementSubscription(ChannelFilter([name]))):
+            with pytest.raises(UnknownStreamError, match="no run 'mistyped'"):
+                await rig.hub.subscribed(wanted).__aenter__()
 
     run(main)

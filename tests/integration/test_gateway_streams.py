@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from fake_daemon import TOKEN, GatewayProcess
+from fake_daemon import TOKEN, GatewayProcess, run_of
 
 import ringdaq
 from ringdaq import errors
@@ -36,6 +36,7 @@ CAMERA = StreamSpec("camera", "frames", (Channel("image", "uint16", shape=(4, 6)
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     process = GatewayProcess(tmp_path_factory.mktemp("gateway"))
+    process.daemon.methods["runs.status"] = lambda run_id: status_of(run_id)
     yield process
     process.close()
 
@@ -44,6 +45,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 def client(gateway: GatewayProcess) -> Iterator[Client]:
     with ringdaq.connect(gateway.address, TOKEN) as connected:
         yield connected
+
+
+RUNS = {"r2": "running"}
+"""Those that the daemon knows."""
+
+
+def status_of(run_id: str) -> dict[str, object]:
+    if run_id not in RUNS:
+        raise errors.UnknownRunError(f"there is no run {run_id!r}")
+    return run_of(run_id, state=RUNS[run_id])
 
 
 class Rings:
@@ -196,6 +207,30 @@ def test_a_runs_stream_may_be_asked_for_before_it_is_there(client: Client, rings
         later = rings.create(StreamSpec("run.r2", "rows", (Channel("peak", "float64"),)))
         later.append(7, 4.0)
         assert collect(batches, "run.r2.peak", 1) == ([7], [4.0])
+
+
+def test_a_runs_streams_end_with_the_run(
+    client: Client, rings: Rings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RUNS, "r3", "running")
+    with client.stream(["run.r3"], seconds=60) as points, client.batches("run.r3") as records:
+        writer = rings.create(StreamSpec("run.r3", "rows", (Channel("peak", "float64"),)))
+        for i in range(100):
+            writer.append(i, float(i))
+        writer.close()
+        monkeypatch.setitem(RUNS, "r3", "completed")
+        assert sum(len(batch.channels["run.r3.peak"].times) for batch in points) == 100
+        assert sum(record.rows for record in records) == 100
+    assert list(client.batches("run.r3", seconds=60)) == []
+
+
+def test_a_run_that_nobody_knows_is_refused(client: Client) -> None:
+    for subscription in (
+        client.batches("run.no-such-run", seconds=60),
+        client.stream(["run.no-such-run.peak"], seconds=60),
+    ):
+        with pytest.raises(errors.UnknownStreamError, match="no run 'no-such-run'"):
+            next(subscription)
 
 
 def test_the_next_generations_follow_without_a_seam(client: Client, rings: Rings) -> None:

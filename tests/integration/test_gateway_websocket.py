@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from fake_daemon import TOKEN, GatewayProcess
+from fake_daemon import TOKEN, GatewayProcess, run_of
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -252,6 +252,27 @@ def test_a_stream_that_is_not_there_is_refused_with_words(
             page.hear()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4404
+
+
+def test_the_stream_of_a_run_ends_with_it(gateway: GatewayProcess) -> None:
+    state = "running"
+    gateway.daemon.methods["runs.status"] = lambda run_id: run_of(run_id, state=state)
+    spec = StreamSpec("run.r1", "rows", (Channel("peak", "float64"),))
+    with (
+        StreamWriter.create(gateway.rings, spec, capacity_bytes=1 << 16) as writer,
+        browser(gateway, "run.r1") as page,
+    ):
+        page.hear_until("stream")
+        writer.append(1, 1.0)
+        writer.close()
+        state = "completed"
+        page.hear_records(1)
+        with pytest.raises(ConnectionClosed) as closed:
+            page.hear()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1000
+    for file in gateway.rings.iterdir():
+        file.unlink()
 
 
 @pytest.mark.parametrize("query", ["?max_rate_hz=0", "?max_rate_hz=x", "?rate=3"])

@@ -40,13 +40,23 @@ class SlowDesk:
         self.ended.release()
 
 
+class NoRuns:
+    """No run is asked about."""
+
+    async def known(self, run_id: str) -> bool:
+        raise AssertionError(run_id)
+
+    async def over(self, run_id: str) -> None:
+        raise AssertionError(run_id)
+
+
 def ask(turns: HistoryTurns, stream: str) -> asyncio.Task[Any]:
     return asyncio.create_task(turns.query(stream, None, None, max_points=None, channels=()))
 
 
 def test_slow_queries_hold_up_no_subscription_and_only_so_many_wait(ring_directory: Path) -> None:
     async def main() -> None:
-        desk, hub = SlowDesk(), RingHub(ring_directory)
+        desk, hub = SlowDesk(), RingHub(ring_directory, NoRuns())
         turns = HistoryTurns(desk)  # type: ignore[arg-type]
         queries = [ask(turns, f"s{n}") for n in range(MAX_QUERIES)]
         await asyncio.to_thread(desk.begun.wait, DEADLINE_SECS)

@@ -20,7 +20,10 @@ class BatchSubscription(RecordQueue):
         self._announced = ""
 
     async def take(self) -> list[data_pb2.StreamBatchesResponse]:
-        """Wait for records; returns them as messages, a schema before the first of a generation."""
+        """Wait for records; returns them as messages, a schema before the first of a generation.
+
+        At the end there are none.
+        """
         return [message for item in await self.records() for message in self._messages(item)]
 
     def _messages(self, item: Waiting) -> list[data_pb2.StreamBatchesResponse]:

@@ -15,7 +15,7 @@ from ringdaq.gateway.link import DaemonLink
 from ringdaq.gateway.measurements import MeasurementSubscription
 from ringdaq.gateway.queue_service import DRY_RUN_SECS
 from ringdaq.gateway.rings import RingHub
-from ringdaq.gateway.shared_poll import SharedPoll
+from ringdaq.gateway.shared_poll import SharedPoll, SharedPolls
 from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import RunState
 from ringdaq.v1 import control_pb2, control_pb2_grpc
@@ -33,7 +33,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         self._urgent = urgent
         self._hub = hub
         self._system = SharedPoll(lambda: link.call("system.status"), STATUS_PERIOD_SECS)
-        self._runs: dict[str, SharedPoll[dict[str, Any]]] = {}
+        self._runs = SharedPolls(self._status, STATUS_PERIOD_SECS)
 
     async def UploadScript(
         self, request: control_pb2.UploadScriptRequest, context: Context
@@ -89,14 +89,14 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     async def GetScriptStatus(
         self, request: control_pb2.GetScriptStatusRequest, context: Context
     ) -> control_pb2.GetScriptStatusResponse:
-        run = await self._link.call("runs.status", {"run_id": request.execution_id})
+        run = await self._status(request.execution_id)
         return control_pb2.GetScriptStatusResponse(status=encode.script_status(run))
 
     async def WatchScript(
         self, request: control_pb2.WatchScriptRequest, context: Context
     ) -> AsyncGenerator[control_pb2.WatchScriptResponse, None]:
         before = None
-        async with aclosing(self._listen(request.execution_id)) as answers:
+        async with aclosing(self._runs.listen(request.execution_id)) as answers:
             async for run in answers:
                 if run != before:
                     before = run
@@ -104,20 +104,9 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
                 if RunState(run["state"]).ended:
                     return
 
-    async def _listen(self, run_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """A run's status, ten times a second, asked once for all who watch it."""
-        poll = self._runs.get(run_id)
-        if poll is None:
-            ask = {"run_id": run_id}
-            poll = SharedPoll(lambda: self._link.call("runs.status", ask), STATUS_PERIOD_SECS)
-            self._runs[run_id] = poll
-        try:
-            async with aclosing(poll.listen()) as answers:
-                async for run in answers:
-                    yield run
-        finally:
-            if not poll.listeners:
-                self._runs.pop(run_id, None)
+    async def _status(self, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self._link.call("runs.status", {"run_id": run_id})
+        return found
 
     async def StreamStatus(
         self, request: control_pb2.StreamStatusRequest, context: Context
@@ -133,8 +122,8 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         subscription = MeasurementSubscription(wanted, max_rate_hz=request.max_rate_hz)
         async with self._hub.subscribed(subscription):
             await context.send_initial_metadata(((STANDS_KEY, "1"),))
-            while True:
-                yield control_pb2.StreamMeasurementsResponse(channels=await subscription.take())
+            while channels := await subscription.take():
+                yield control_pb2.StreamMeasurementsResponse(channels=channels)
 
     async def ListScripts(
         self, request: control_pb2.ListScriptsRequest, context: Context

@@ -38,8 +38,8 @@ class DataService(data_pb2_grpc.DataServiceServicer):
         subscription = BatchSubscription(request.stream)
         async with self._hub.subscribed(subscription):
             await context.send_initial_metadata(((STANDS_KEY, "1"),))
-            while True:
-                for message in await subscription.take():
+            while messages := await subscription.take():
+                for message in messages:
                     yield message
 
     async def QueryHistory(

@@ -15,6 +15,7 @@ from ringdaq.gateway.auth import read_token
 from ringdaq.gateway.history import HistoryDesk
 from ringdaq.gateway.link import ANSWER_SECS, DaemonLink
 from ringdaq.gateway.rings import RingHub
+from ringdaq.gateway.run_ends import DaemonRuns
 from ringdaq.gateway.server import GatewayServer
 from ringdaq.gateway.websocket_server import WebSocketServer
 from ringdaq.recorder.catalogue import Catalogue
@@ -40,7 +41,7 @@ class Gateway:
         self._commands, self._urgent = DaemonLink(control_socket), DaemonLink(control_socket)
         self._data_directory: Path | None = None
         self._history = HistoryDesk(rings, self._open_catalogue)
-        hub = RingHub(rings)
+        hub = RingHub(rings, DaemonRuns(self._link))
         links = (self._link, self._commands, self._urgent)
         self._server = GatewayServer(token, *links, hub, self._history)
         self._websockets = WebSocketServer(token, hub)

@@ -107,6 +107,7 @@ class MeasurementSubscription:
         self._queues: dict[str, dict[str, PointQueue]] = {}
         self._gone: set[str] = set()
         self._failure: RingdaqError | None = None
+        self._ended = False
         self._wakeup = Wakeup()
 
     def _queue(self, stream: str, channel: Channel) -> PointQueue:
@@ -144,13 +145,23 @@ class MeasurementSubscription:
             self._gone.add(stream)
         self._wakeup.set()
 
+    def end(self) -> None:
+        """Nothing will come any more."""
+        self._ended = True
+        self._wakeup.set()
+
     async def take(self) -> list[control_pb2.ChannelPoints]:
-        """Wait until there is something to tell; raises what a stream failed with."""
+        """Wait until there is something to tell; nothing at the end.
+
+        Raises what a stream failed with.
+        """
         while True:
-            await self._wakeup.wait()
+            ended = self._ended
+            if not ended:
+                await self._wakeup.wait()
             if self._failure is not None:
                 raise self._failure
-            if messages := self._taken():
+            if (messages := self._taken()) or ended:
                 return messages
 
     def _taken(self) -> list[control_pb2.ChannelPoints]:

@@ -38,6 +38,7 @@ class RecordQueue:
         self._lost_records = 0
         self._lost_rows = 0
         self._failure: RingdaqError | None = None
+        self._ended = False
         self._wakeup = Wakeup()
 
     def offer(self, batch: RingBatch) -> None:
@@ -76,12 +77,24 @@ class RecordQueue:
     def gone(self, stream: str) -> None:
         """Nothing is kept for a stream beside its records."""
 
+    def end(self) -> None:
+        """No record will come any more."""
+        self._ended = True
+        self._wakeup.set()
+
     async def records(self) -> list[Waiting]:
-        """Wait for records, and take out all that are there; raises what made the stream fail."""
-        await self._wakeup.wait()
-        if self._failure is not None:
-            raise self._failure
-        return self.drain()
+        """Wait for records, and take out all that are there; none at the end.
+
+        Raises what made the stream fail.
+        """
+        while True:
+            ended = self._ended
+            if not ended:
+                await self._wakeup.wait()
+            if self._failure is not None:
+                raise self._failure
+            if (waiting := self.drain()) or ended:
+                return waiting
 
     def drain(self) -> list[Waiting]:
         """Take out all that is there now."""

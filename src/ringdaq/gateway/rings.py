@@ -13,17 +13,27 @@ from typing import Protocol
 from ringdaq.errors import BusyError, StreamError, UnknownStreamError
 from ringdaq.gateway.follower import Follower, Listener
 from ringdaq.gateway.ring_files import Place, Ring, RingFiles
+from ringdaq.gateway.wishes import RUN_PREFIX, run_of
 from ringdaq.model import StreamSpec
 
 log = logging.getLogger(__name__)
 
 # How soon a new stream, or the next generation of one, is noticed while somebody subscribes.
 SCAN_SECS = 0.5
+READ_OUT_SECS = 0.02
 MAX_SUBSCRIPTIONS = 512
 
 
 class Wish(Protocol):
     """What a subscriber wants of the streams that exist."""
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The runs of which anything is named."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing else is named, so that it ends with them."""
 
     def names(self, stream: str) -> bool:
         """Whether anything of a stream of this name may be wanted."""
@@ -48,11 +58,25 @@ class Subscriber(Listener, Protocol):
     def gone(self, stream: str) -> None:
         """No ring of a stream is left: what was kept for it may go."""
 
+    def end(self) -> None:
+        """All was handed on, and nothing will come any more."""
+
+
+class Runs(Protocol):
+    """What is known of runs."""
+
+    async def known(self, run_id: str) -> bool:
+        """Whether there is, or was, a run of that id."""
+
+    async def over(self, run_id: str) -> None:
+        """Wait until a run is over, and all its rings are closed."""
+
 
 class RingHub:
     """Who wants which streams, and the threads that read them; idle without subscribers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, runs: Runs) -> None:
+        self._runs = runs
         self._files = RingFiles(directory)
         self._lock = threading.Lock()
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -89,22 +113,54 @@ class RingHub:
 
         Raises a `RingdaqError` for a wish that the streams there are cannot fulfil.
         """
-        await asyncio.to_thread(self._check, subscriber.wish)
+        await self._check_runs(
+            subscriber.wish, await asyncio.to_thread(self._check, subscriber.wish)
+        )
         if len(self._subscribers) >= MAX_SUBSCRIPTIONS:
             raise BusyError(
                 f"{MAX_SUBSCRIPTIONS} subscriptions are open already; close some and try again"
             )
         self._subscribers = (*self._subscribers, subscriber)
+        ending = asyncio.create_task(self._end_with_runs(subscriber))
         try:
             if self._scanning is None:
                 self._scanning = asyncio.create_task(self._scan_on())
             await asyncio.to_thread(self._scan)
             yield
         finally:
+            ending.cancel()
             self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
 
-    def _check(self, wish: Wish) -> None:
-        """Ask for what can be read; what cannot is a failure only where it is what is wanted."""
+    async def _end_with_runs(self, subscriber: Subscriber) -> None:
+        """End a subscription of runs alone once they are over and all they wrote is handed on."""
+        if not subscriber.wish.ends:
+            return
+        for run_id in sorted(subscriber.wish.runs):
+            await self._runs.over(run_id)
+        await asyncio.to_thread(self._scan)
+        while self._is_reading_for(subscriber.wish):
+            await asyncio.sleep(READ_OUT_SECS)
+        subscriber.end()
+
+    def _is_reading_for(self, wish: Wish) -> bool:
+        followers = tuple(self._followers.values())
+        return any(one.is_alive() and wish.wants(one.ring.spec) for one in followers)
+
+    async def _check_runs(self, wish: Wish, streams: Iterable[str]) -> None:
+        """Raise `UnknownStreamError` for a run that nobody knows."""
+        for run_id in sorted(wish.runs.difference(run_of(stream) for stream in streams)):
+            if not await self._runs.known(run_id):
+                raise UnknownStreamError(
+                    f"there is no run {run_id!r}, and no stream of it; "
+                    "`ringdaq client runs` tells the ids of runs",
+                    stream=f"{RUN_PREFIX}{run_id}",
+                )
+
+    def _check(self, wish: Wish) -> Collection[str]:
+        """Ask for what can be read; what cannot is a failure only where it is what is wanted.
+
+        Returns the names of all streams.
+        """
         paths = self._files.newest()
         specs, failure = [], None
         for stream, path in paths.items():
@@ -119,6 +175,7 @@ class RingHub:
             if failure is None:
                 raise
             raise failure from None
+        return paths.keys()
 
     # --- what is followed
 

@@ -1,9 +1,11 @@
-"""One question, asked at a steady pace, for any number of listeners."""
+"""A question, asked at a steady pace, for any number of listeners."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -61,3 +63,25 @@ class SharedPoll(Generic[T]):
             answered.exception()  # known to have been looked at, even if nobody is left
         else:
             answered.set_result(answer)
+
+
+class SharedPolls(Generic[T]):
+    """The same question about many things, each asked about while somebody listens."""
+
+    def __init__(self, ask: Callable[[str], Awaitable[T]], period_secs: float) -> None:
+        self._ask = ask
+        self._period_secs = period_secs
+        self._polls: dict[str, SharedPoll[T]] = {}
+
+    async def listen(self, about: str) -> AsyncGenerator[T, None]:
+        """Each answer from now on; raises what asking raised."""
+        poll = self._polls.get(about)
+        if poll is None:
+            poll = self._polls[about] = SharedPoll(partial(self._ask, about), self._period_secs)
+        try:
+            async with aclosing(poll.listen()) as answers:
+                async for answer in answers:
+                    yield answer
+        finally:
+            if not poll.listeners:
+                self._polls.pop(about, None)

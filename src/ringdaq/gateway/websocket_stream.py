@@ -20,7 +20,7 @@ MAX_QUEUE_BYTES = 16 << 20
 
 
 class StreamSession:
-    """Sends a stream until the other side hangs up."""
+    """Sends a stream until it ends with its run, or the other side hangs up."""
 
     def __init__(self, connection: ServerConnection, hub: RingHub, stream: str) -> None:
         self._connection = connection
@@ -51,12 +51,11 @@ class StreamSession:
     # --- what goes out
 
     async def _send_records(self) -> None:
-        while True:
-            waiting = await self._queue.records()
+        while waiting := await self._queue.records():
             if self._max_rate_hz is None:
                 for item in waiting:
                     await self._send(item, 0, 0)
-            elif waiting:
+            else:
                 await self._send_newest(waiting, self._max_rate_hz)
 
     async def _send_newest(self, waiting: list[Waiting], rate_hz: float) -> None:

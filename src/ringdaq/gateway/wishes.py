@@ -11,12 +11,22 @@ from ringdaq.model import Channel, StreamSpec
 RUN_PREFIX = "run."
 
 
+def run_of(name: str) -> str | None:
+    """The run that a stream, or a channel of one, belongs to."""
+    return name.split(".")[1] if name.startswith(RUN_PREFIX) else None
+
+
 class ChannelFilter:
     """Which channels a subscriber wants: `stream.channel`, `stream`, or nothing for all."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
         self._streams = frozenset(part for name in self._names for part in _beginnings(name))
+        runs = {run_of(name) for name in self._names}
+        self.runs = frozenset(run for run in runs if run is not None)
+        """The runs of which anything is named."""
+        self.ends = bool(runs) and None not in runs
+        """Whether nothing else is named, so that it ends with them."""
 
     def names(self, stream: str) -> bool:
         """Whether a channel of a stream of this name may be wanted."""
@@ -66,6 +76,11 @@ class StreamWish:
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
+        run = run_of(stream)
+        self.runs = frozenset[str]() if run is None else frozenset({run})
+        """The run whose stream it is."""
+        self.ends = run is not None
+        """Whether it ends with a run."""
 
     def names(self, stream: str) -> bool:
         """Whether it is this stream."""

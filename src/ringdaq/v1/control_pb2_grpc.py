@@ -169,7 +169,8 @@ class ControlServiceServicer:
 
     def StreamMeasurements(self, request, context):
         """Sends single values as they are measured. The initial metadata arrive once the subscription
-        stands: what is measured from then on is sent, or counted as dropped or skipped.
+        stands: what is measured from then on is sent, or counted as dropped or skipped. Where nothing
+        but streams of runs is asked for, it ends with these runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

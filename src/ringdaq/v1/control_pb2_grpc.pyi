@@ -57,7 +57,8 @@ class ControlServiceStub:
     """Tells what the daemon does, ten times a second."""
     StreamMeasurements: _grpc.UnaryStreamMultiCallable[_control_pb2.StreamMeasurementsRequest, _control_pb2.StreamMeasurementsResponse]
     """Sends single values as they are measured. The initial metadata arrive once the subscription
-    stands: what is measured from then on is sent, or counted as dropped or skipped.
+    stands: what is measured from then on is sent, or counted as dropped or skipped. Where nothing
+    but streams of runs is asked for, it ends with these runs.
     """
     ListScripts: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListScriptsRequest, _control_pb2.ListScriptsResponse]
     """Lists the stored scripts, the newest first."""
@@ -95,7 +96,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Tells what the daemon does, ten times a second."""
     StreamMeasurements: _aio.UnaryStreamMultiCallable[_control_pb2.StreamMeasurementsRequest, _control_pb2.StreamMeasurementsResponse]  # type: ignore[assignment]
     """Sends single values as they are measured. The initial metadata arrive once the subscription
-    stands: what is measured from then on is sent, or counted as dropped or skipped.
+    stands: what is measured from then on is sent, or counted as dropped or skipped. Where nothing
+    but streams of runs is asked for, it ends with these runs.
     """
     ListScripts: _aio.UnaryUnaryMultiCallable[_control_pb2.ListScriptsRequest, _control_pb2.ListScriptsResponse]  # type: ignore[assignment]
     """Lists the stored scripts, the newest first."""
@@ -184,7 +186,8 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_control_pb2.StreamMeasurementsResponse], _abc.AsyncIterator[_control_pb2.StreamMeasurementsResponse]]:
         """Sends single values as they are measured. The initial metadata arrive once the subscription
-        stands: what is measured from then on is sent, or counted as dropped or skipped.
+        stands: what is measured from then on is sent, or counted as dropped or skipped. Where nothing
+        but streams of runs is asked for, it ends with these runs.
         """
 
     @_abc_1.abstractmethod

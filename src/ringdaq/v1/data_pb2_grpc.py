@@ -65,7 +65,8 @@ class DataServiceServicer:
 
     def StreamBatches(self, request, context):
         """Sends a stream's records as they are written, from the next one on, through all generations
-        to come. The initial metadata arrive once the subscription stands.
+        to come. The initial metadata arrive once the subscription stands. A run's stream may be asked
+        for before its first row, and ends with the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class DataServiceStub:
     """Lists the streams that can be read."""
     StreamBatches: _grpc.UnaryStreamMultiCallable[_data_pb2.StreamBatchesRequest, _data_pb2.StreamBatchesResponse]
     """Sends a stream's records as they are written, from the next one on, through all generations
-    to come. The initial metadata arrive once the subscription stands.
+    to come. The initial metadata arrive once the subscription stands. A run's stream may be asked
+    for before its first row, and ends with the run.
     """
     QueryHistory: _grpc.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]
     """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
@@ -61,7 +62,8 @@ class DataServiceAsyncStub(DataServiceStub):
     """Lists the streams that can be read."""
     StreamBatches: _aio.UnaryStreamMultiCallable[_data_pb2.StreamBatchesRequest, _data_pb2.StreamBatchesResponse]  # type: ignore[assignment]
     """Sends a stream's records as they are written, from the next one on, through all generations
-    to come. The initial metadata arrive once the subscription stands.
+    to come. The initial metadata arrive once the subscription stands. A run's stream may be asked
+    for before its first row, and ends with the run.
     """
     QueryHistory: _aio.UnaryStreamMultiCallable[_data_pb2.QueryHistoryRequest, _data_pb2.QueryHistoryResponse]  # type: ignore[assignment]
     """Tells what a stream held, from rings and recorded files alike. Nothing is asked of instruments.
@@ -86,7 +88,8 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_data_pb2.StreamBatchesResponse], _abc.AsyncIterator[_data_pb2.StreamBatchesResponse]]:
         """Sends a stream's records as they are written, from the next one on, through all generations
-        to come. The initial metadata arrive once the subscription stands.
+        to come. The initial metadata arrive once the subscription stands. A run's stream may be asked
+        for before its first row, and ends with the run.
         """
 
     @_abc_1.abstractmethod
