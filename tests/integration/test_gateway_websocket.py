@@ -184,6 +184,10 @@ def test_a_limit_can_be_changed_and_a_ping_is_answered(
         ({"type": "subscribe"}, "type is 'limit' or 'ping'; found 'subscribe'"),
         ({"type": "limit", "max_rate_hz": -1}, "above 0.*found -1"),
         ({"type": "limit", "max_rate_hz": "fast"}, "found 'fast'"),
+        ('{"type": "limit", "max_rate_hz": 1' + "0" * 400 + "}", "above 0 and up to 1e"),
+        ('{"type": "limit", "max_rate_hz": NaN}', "found nan"),
+        ("[" * 60_000, "a message is a JSON object"),
+        ({"type": ["subscribe"] * 1000}, "type is 'limit' or 'ping'"),
     ],
 )
 def test_a_malformed_message_is_answered_and_the_stream_goes_on(

@@ -17,16 +17,21 @@ from ringdaq.streams import Record
 
 @dataclass(slots=True)
 class Waiting:
-    """A record in the queue, and what was lost before it."""
+    """A record in the queue, and what was lost or left out before it."""
 
     record: Record
     ring: Ring
     lost_records: int
     lost_rows: int
+    skipped_records: int = 0
+    skipped_rows: int = 0
 
 
 class RecordQueue:
-    """One client's wish for a stream's records; full, it drops the oldest and counts them."""
+    """One client's wish for a stream's records; full, it drops the oldest and counts them.
+
+    It may be told to keep the newest alone: then the others are skipped, not lost.
+    """
 
     def __init__(self, stream: str, *, capacity_bytes: int) -> None:
         self.stream = stream
@@ -35,6 +40,7 @@ class RecordQueue:
         self._lock = threading.Lock()
         self._queue: deque[Waiting] = deque()
         self._bytes = 0
+        self._newest_alone = False
         self._lost_records = 0
         self._lost_rows = 0
         self._failure: RingdaqError | None = None
@@ -53,14 +59,36 @@ class RecordQueue:
         self._lost_records = self._lost_rows = 0
         self._queue.append(waiting)
         self._bytes += len(record.payload)
-        while self._bytes > self._capacity_bytes and len(self._queue) > 1:
+        self._trim()
+
+    def keep_newest(self, newest_alone: bool) -> None:
+        """Keep the newest record alone from now on, or all that there is room for."""
+        with self._lock:
+            self._newest_alone = newest_alone
+            self._trim()
+
+    def _trim(self) -> None:
+        while len(self._queue) > 1 and (self._newest_alone or self._bytes > self._capacity_bytes):
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
+        oldest = self._take_oldest()
+        following = self._queue[0]
+        following.lost_records += oldest.lost_records
+        following.lost_rows += oldest.lost_rows
+        following.skipped_records += oldest.skipped_records
+        following.skipped_rows += oldest.skipped_rows
+        if self._newest_alone:
+            following.skipped_records += 1
+            following.skipped_rows += oldest.record.rows
+        else:
+            following.lost_records += 1
+            following.lost_rows += oldest.record.rows
+
+    def _take_oldest(self) -> Waiting:
         oldest = self._queue.popleft()
         self._bytes -= len(oldest.record.payload)
-        self._queue[0].lost_records += oldest.lost_records + 1
-        self._queue[0].lost_rows += oldest.lost_rows + oldest.record.rows
+        return oldest
 
     def lose(self, spec: StreamSpec, records: int, rows: int) -> None:
         """Count records that were overwritten before they could be read."""
@@ -93,11 +121,25 @@ class RecordQueue:
                 await self._wakeup.wait()
             if self._failure is not None:
                 raise self._failure
-            if (waiting := self.drain()) or ended:
+            if (waiting := self._drain()) or ended:
                 return waiting
 
-    def drain(self) -> list[Waiting]:
-        """Take out all that is there now."""
+    async def wait(self) -> bool:
+        """Wait for a record; `False` if none will come. Raises what made the stream fail."""
+        while not self._queue:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                return bool(self._queue)
+            await self._wakeup.wait()
+        return True
+
+    def pop(self) -> Waiting | None:
+        """Take out the oldest record, if there is one."""
+        with self._lock:
+            return self._take_oldest() if self._queue else None
+
+    def _drain(self) -> list[Waiting]:
         with self._lock:
             waiting = list(self._queue)
             self._queue.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ringdaq.errors import BadRequestError, RingdaqError
@@ -15,6 +16,7 @@ from ringdaq.gateway.rings import RingHub
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
+MAX_RATE_HZ = 1e6
 MAX_QUEUE_BYTES = 16 << 20
 """What may wait for a slow browser; more is dropped, the oldest first, and told."""
 
@@ -28,7 +30,11 @@ class StreamSession:
         self._queue = RecordQueue(stream, capacity_bytes=MAX_QUEUE_BYTES)
         self._announced = ""
         self._max_rate_hz: float | None = None
-        self._due = 0.0
+        self._limit_set = asyncio.Event()
+        self._last_due = -math.inf
+        """When the record sent last could go."""
+        self._sending = asyncio.Lock()
+        """Held for messages that belong together."""
 
     async def run(self) -> None:
         """Tell the stream's form, then send and answer; raises for a stream that is not there."""
@@ -51,40 +57,41 @@ class StreamSession:
     # --- what goes out
 
     async def _send_records(self) -> None:
-        while waiting := await self._queue.records():
-            if self._max_rate_hz is None:
-                for item in waiting:
-                    await self._send(item, 0, 0)
-            else:
-                await self._send_newest(waiting, self._max_rate_hz)
+        while await self._queue.wait():
+            await self._until_due()
+            if (item := self._queue.pop()) is not None:
+                await self._send(item)
 
-    async def _send_newest(self, waiting: list[Waiting], rate_hz: float) -> None:
-        """Send the newest record once its time has come; the others are skipped and counted."""
-        now = asyncio.get_running_loop().time()
-        await asyncio.sleep(max(0.0, self._due - now))
-        waiting += self._queue.drain()
-        self._due = max(self._due, now) + 1 / rate_hz
-        newest = waiting[-1]
-        skipped = waiting[:-1]
-        newest.lost_records += sum(item.lost_records for item in skipped)
-        newest.lost_rows += sum(item.lost_rows for item in skipped)
-        await self._send(newest, len(skipped), sum(item.record.rows for item in skipped))
+    async def _until_due(self) -> None:
+        """Sleep until the limit lets the next record go, or another one does that was set since."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (due := self._due()) > loop.time():
+            self._limit_set.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._limit_set.wait()
+        self._last_due = max(due, began)
 
-    async def _send(self, item: Waiting, skipped_records: int, skipped_rows: int) -> None:
-        await self._announce(item.ring)
-        if item.lost_records:
-            await self._tell("lost", records=item.lost_records, rows=item.lost_rows)
+    def _due(self) -> float:
+        return -math.inf if self._max_rate_hz is None else self._last_due + 1 / self._max_rate_hz
+
+    async def _send(self, item: Waiting) -> None:
         record = item.record
-        await self._tell(
-            "record",
-            sequence=record.sequence,
-            rows=record.rows,
-            first_nanos=str(record.first_nanos),
-            last_nanos=str(record.last_nanos),
-            skipped_records=skipped_records,
-            skipped_rows=skipped_rows,
-        )
-        await self._connection.send(bytes(record.payload))
+        async with self._sending:
+            await self._announce(item.ring)
+            if item.lost_records:
+                await self._tell("lost", records=item.lost_records, rows=item.lost_rows)
+            await self._tell(
+                "record",
+                sequence=record.sequence,
+                rows=record.rows,
+                first_nanos=str(record.first_nanos),
+                last_nanos=str(record.last_nanos),
+                skipped_records=item.skipped_records,
+                skipped_rows=item.skipped_rows,
+            )
+            await self._connection.send(bytes(record.payload))
 
     async def _announce(self, ring: Ring) -> None:
         """Tell what the stream is, once a generation, with the schema that its records need."""
@@ -104,8 +111,8 @@ class StreamSession:
             try:
                 answer = self._answer(_parsed(message))
             except RingdaqError as error:
-                await self._tell("error", message=str(error))
-            else:
+                answer = {"kind": "error", "message": str(error)}
+            async with self._sending:
                 await self._tell(**answer)
 
     def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -113,14 +120,16 @@ class StreamSession:
             case "ping":
                 return {"kind": "pong"}
             case "limit":
-                self._max_rate_hz = checked_rate(asked.get("max_rate_hz"))
+                self.limit(checked_rate(asked.get("max_rate_hz")))
                 return {"kind": "limit", "max_rate_hz": self._max_rate_hz}
             case other:
-                raise BadRequestError(f"a message's type is 'limit' or 'ping'; found {other!r}")
+                raise BadRequestError(f"a message's type is 'limit' or 'ping'; found {other!r:.80}")
 
     def limit(self, max_rate_hz: float | None) -> None:
-        """At most so many records a second from now on; `None` is all."""
+        """At most so many records a second from now on, the newest; `None` is all."""
         self._max_rate_hz = max_rate_hz
+        self._queue.keep_newest(max_rate_hz is not None)
+        self._limit_set.set()
 
 
 def checked_rate(value: Any) -> float | None:
@@ -128,9 +137,10 @@ def checked_rate(value: Any) -> float | None:
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 < value <= 1e6:
+    if not number or not 0 < value <= MAX_RATE_HZ:
         raise BadRequestError(
-            f"max_rate_hz is a number of records a second above 0, or null for all; found {value!r}"
+            f"max_rate_hz is a number of records a second above 0 and up to {MAX_RATE_HZ:g}, or "
+            f"null for all; found {value!r:.80}"
         )
     return float(value)
 
@@ -138,7 +148,7 @@ def checked_rate(value: Any) -> float | None:
 def _parsed(message: str | bytes) -> dict[str, Any]:
     try:
         found = json.loads(message) if isinstance(message, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BadRequestError(
