@@ -20,7 +20,7 @@ import ringdaq
 from ringdaq import errors
 from ringdaq.client import Client
 from ringdaq.model import RunState
-from ringdaq.v1 import control_pb2, control_pb2_grpc
+from ringdaq.v1 import control_pb2, control_pb2_grpc, queue_pb2, queue_pb2_grpc
 
 
 @pytest.fixture(scope="module")
@@ -418,3 +418,23 @@ SYSTEM_WITH_COUNT = {
     "state": "idle", "uptime_secs": 2.5, "live_values": {}, "active_runs": [],
     "timestamp_nanos": 99,
 }  # fmt: skip
+
+
+def test_numbers_that_no_enum_has_are_refused_with_those_that_it_has(
+    gateway: GatewayProcess,
+) -> None:
+    edit = queue_pb2.EditEntryRequest(entry_id="e1", on_failure=9)  # type: ignore[arg-type]
+    add = queue_pb2.AddEntryRequest(script_id="s1", on_failure=9)  # type: ignore[arg-type]
+    listing = control_pb2.ListExecutionsRequest(state=99)  # type: ignore[arg-type]
+    with grpc.insecure_channel(gateway.address) as channel:
+        queue = queue_pb2_grpc.QueueServiceStub(channel)
+        control = control_pb2_grpc.ControlServiceStub(channel)
+        for call, request, known in (
+            (queue.AddEntry, add, "2 (ON_FAILURE_CONTINUE); found 9"),
+            (queue.EditEntry, edit, "2 (ON_FAILURE_CONTINUE); found 9"),
+            (control.ListExecutions, listing, "(RUN_STATE_RUNNING)"),
+        ):
+            with pytest.raises(grpc.RpcError) as failed:
+                call(request, metadata=(("authorization", f"Bearer {TOKEN}"),))  # type: ignore[operator]
+            assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert known in failed.value.details()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ringdaq.errors import ServiceError
+from ringdaq.errors import BadRequestError, ServiceError
 from ringdaq.v1 import control_pb2, types_pb2
 from ringdaq.wire import fill_values, to_error_detail
 
@@ -30,10 +30,19 @@ def run_state(word: str) -> types_pb2.RunState.ValueType:
 
 
 def state_word(number: types_pb2.RunState.ValueType) -> str | None:
-    """The daemon's word for a run's state, or `None` for any."""
+    """The daemon's word for a run's state, or `None` for any; raises `BadRequestError`."""
     if number == types_pb2.RUN_STATE_UNSPECIFIED:
         return None
-    return types_pb2.RunState.Name(number).removeprefix("RUN_STATE_").lower()
+    return enum_word(types_pb2.RunState, "RUN_STATE", number)
+
+
+def enum_word(wrapper: Any, prefix: str, number: int) -> str:
+    """The daemon's word for a caller's enum value; raises `BadRequestError` for an unknown one."""
+    if number not in wrapper.values():
+        known = ", ".join(f"{value} ({name})" for name, value in wrapper.items())
+        raise BadRequestError(f"a value of {prefix} is one of {known}; found {number}")
+    word: str = wrapper.Name(number).removeprefix(f"{prefix}_").lower()
+    return word
 
 
 def _error(error: Any) -> types_pb2.ErrorDetail | None:

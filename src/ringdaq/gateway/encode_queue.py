@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringdaq.gateway.encode import Plain, run_state
+from ringdaq.gateway.encode import Plain, enum_word, run_state
 from ringdaq.v1 import control_pb2, queue_pb2, types_pb2
 from ringdaq.wire import fill_values, to_error_detail
 
-ON_FAILURE = {
-    queue_pb2.ON_FAILURE_UNSPECIFIED: "stop",
-    queue_pb2.ON_FAILURE_STOP: "stop",
-    queue_pb2.ON_FAILURE_CONTINUE: "continue",
-}
-"""The daemon's words."""
+
+def on_failure_word(number: queue_pb2.OnFailure.ValueType) -> str:
+    """The daemon's word for what a failure does; raises `BadRequestError`."""
+    word = enum_word(queue_pb2.OnFailure, "ON_FAILURE", number)
+    return "stop" if word == "unspecified" else word
 
 
 def queue_entry(plain: Plain) -> queue_pb2.QueueEntry:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ringdaq.gateway.auth import caller
-from ringdaq.gateway.encode_queue import ON_FAILURE, queue_entry, queue_state
+from ringdaq.gateway.encode_queue import on_failure_word, queue_entry, queue_state
 from ringdaq.gateway.grpc_types import Context
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.v1 import queue_pb2, queue_pb2_grpc
@@ -32,7 +32,7 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
             "parameters": from_map(request.parameters),
             "instruments": granted,
             "repeat": request.repeat or 1,
-            "on_failure": ON_FAILURE[request.on_failure],
+            "on_failure": on_failure_word(request.on_failure),
             "dry_run": not request.skip_dry_run,
             "user": caller(context),
         }
@@ -66,7 +66,7 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         if request.HasField("repeat"):
             changes["repeat"] = request.repeat
         if request.HasField("on_failure"):
-            changes["on_failure"] = ON_FAILURE[request.on_failure]
+            changes["on_failure"] = on_failure_word(request.on_failure)
         dry_run = not request.skip_dry_run
         found = await self._do(
             context, "edit", entry_id=request.entry_id, dry_run=dry_run, **changes
