@@ -142,6 +142,8 @@ class MeasurementSubscription:
     def gone(self, stream: str) -> None:
         """Keep nothing for a stream any more, once what waits of it is taken."""
         with self._lock:
+            if stream not in self._queues:
+                return
             self._gone.add(stream)
         self._wakeup.set()
 

@@ -86,6 +86,8 @@ class RingHub:
         self._followers: dict[str, Follower] = {}
         self._last: dict[str, Place] = {}
         """How far streams were read that nobody reads now: nothing of them is to come again."""
+        self._streams: frozenset[str] = frozenset()
+        """Those that had a ring."""
         self._settled: frozenset[Subscriber] = frozenset()
         """Whom the last scan served: what has come since is for them from its first record on."""
 
@@ -197,7 +199,7 @@ class RingHub:
             self._note_ends()
             newest = self._files.newest() if subscribers else {}
             for stream, path in newest.items():
-                if stream not in self._followers and any(s.wish.names(stream) for s in subscribers):
+                if stream not in self._followers and self._is_named(stream):
                     self._attend(subscribers, stream, path)
             self._leave_unwanted(newest.keys())
             self._settled = frozenset(subscribers)
@@ -214,6 +216,8 @@ class RingHub:
         """See that a stream is followed if it is wanted; what cannot be read is left out."""
         try:
             ring = self._files.read(path)
+            if self._is_read(stream, ring) and self._settled.issuperset(subscribers):
+                return
             wanting = [s for s in subscribers if s.wish.wants(ring.spec)]
             if wanting and self._settled.isdisjoint(wanting):
                 self._follow(stream, path, newest=True)
@@ -227,7 +231,12 @@ class RingHub:
         last = self._last.get(stream)
         if last is None:
             return self._files.first(stream)
-        return None if last.generation == newest.generation else self._files.after(stream, last)
+        return None if self._is_read(stream, newest) else self._files.after(stream, last)
+
+    def _is_read(self, stream: str, ring: Ring) -> bool:
+        """Whether a ring was read to its end."""
+        last = self._last.get(stream)
+        return last is not None and last.generation == ring.generation
 
     def _follow(self, stream: str, path: Path, *, newest: bool) -> None:
         follower = Follower(self, path, newest=newest)
@@ -254,11 +263,15 @@ class RingHub:
                 follower.stop()
                 del self._followers[stream]
         for stream in list(self._last):
-            interested = [s for s in self._subscribers if s.wish.names(stream)]
-            if not interested or stream not in streams:
+            if stream not in streams or not self._is_named(stream):
                 del self._last[stream]
-                for subscriber in interested:
-                    subscriber.gone(stream)
+        for stream in self._streams.difference(streams):
+            for subscriber in self._subscribers:
+                subscriber.gone(stream)
+        self._streams = frozenset(streams)
+
+    def _is_named(self, stream: str) -> bool:
+        return any(subscriber.wish.names(stream) for subscriber in self._subscribers)
 
 
 def _unforeseen(error: Exception) -> bool:
