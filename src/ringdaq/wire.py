@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -125,6 +127,22 @@ def from_list(values: Iterable[types_pb2.Value]) -> list[Any]:
 def from_map(entries: Mapping[str, types_pb2.Value]) -> dict[str, Any]:
     """Plain values by name."""
     return {key: from_value(value) for key, value in entries.items()}
+
+
+def to_json(plain: object) -> str:
+    """Plain values as JSON; NaN and infinities become strings, as in proto3's JSON."""
+    try:
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(plain), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(plain: object) -> object:
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "NaN" if math.isnan(plain) else "Infinity" if plain > 0 else "-Infinity"
+    if isinstance(plain, Mapping):
+        return {key: _finite(value) for key, value in plain.items()}
+    return [_finite(one) for one in plain] if isinstance(plain, list | tuple) else plain
 
 
 def to_error_detail(wire: Mapping[str, Any]) -> types_pb2.ErrorDetail:

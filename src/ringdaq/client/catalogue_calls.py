@@ -111,9 +111,27 @@ def documents(run: Any) -> Call[Document]:
         CATALOGUE + "StreamDocuments",
         catalogue_pb2.StreamDocumentsRequest(run=recording_id_of(run)),
         catalogue_pb2.StreamDocumentsResponse,
-        lambda message: (str(message.name), json.loads(message.json)),
+        _DocumentReader(),
         None,
     )
+
+
+class _DocumentReader:
+    """Reads documents in their order; JSON has no NaN and no infinities, and says them in words."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, list[str]] = {}
+
+    def __call__(self, message: catalogue_pb2.StreamDocumentsResponse) -> Document:
+        document: dict[str, Any] = json.loads(message.json)
+        if message.name == "descriptor":
+            keys = document["data_keys"].items()
+            self._numbers[document["uid"]] = [k for k, one in keys if one["dtype"] == "number"]
+        elif message.name == "event_page":
+            for key in self._numbers.get(document["descriptor"], ()):
+                values = document["data"].get(key, ())
+                document["data"][key] = [float(v) if isinstance(v, str) else v for v in values]
+        return str(message.name), document
 
 
 def _record(message: catalogue_pb2.RunRecord, documents: Documents) -> RunRecord:

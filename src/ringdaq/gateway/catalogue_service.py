@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from ringdaq.gateway.grpc_types import Context
 from ringdaq.gateway.link import DaemonLink
 from ringdaq.recorder.documents import documents_of
 from ringdaq.v1 import catalogue_pb2, catalogue_pb2_grpc, types_pb2
-from ringdaq.wire import fill_values, from_map, to_value
+from ringdaq.wire import fill_values, from_map, to_json, to_value
 
 DEFAULT_LIMIT = 100
 REINDEX_SECS = 630.0
@@ -88,8 +87,7 @@ class CatalogueService(catalogue_pb2_grpc.CatalogueServiceServicer):
         documents = documents_of(found["file"])
         while (step := await asyncio.to_thread(next, documents, None)) is not None:
             name, document = step
-            text = json.dumps(document, ensure_ascii=False)
-            yield catalogue_pb2.StreamDocumentsResponse(name=name, json=text)
+            yield catalogue_pb2.StreamDocumentsResponse(name=name, json=to_json(document))
 
 
 def run_record(plain: Mapping[str, Any], *, whole: bool = False) -> catalogue_pb2.RunRecord:

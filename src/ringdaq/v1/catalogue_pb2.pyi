@@ -676,7 +676,9 @@ class StreamDocumentsResponse(_message.Message):
     name: _builtins.str
     """Its kind in the event model, such as "start" or "event_page"."""
     json: _builtins.str
-    """The document as JSON."""
+    """The document as JSON. NaN and infinities are strings, as in proto3's JSON; null is a value
+    that is missing.
+    """
     def __init__(
         self,
         *,
