@@ -714,8 +714,23 @@ class Pipeline:
         first_sample: int = 0,
         frame_id: int = 0,
         timeout_secs: float = 5.0,
-    ) -> None:
-        """Hand in a block; `TimeoutError` without room in time, `ClosedError` after the end."""
+    ) -> bool:
+        """Hand in a block; whether all that it goes to have it.
+
+        Where a queue that waits stayed full, the block is held, and `settle` hands it on; it is not
+        to be handed in again. `TimeoutError`: nothing was taken, as no packet came back in time or
+        another block is still held. `ClosedError` after the end, and for good where a queue was
+        full that fails then.
+        """
+
+    def settle(self, feed: str, timeout_secs: float = 5.0) -> bool:
+        """Hand on what a full queue has kept waiting; whether nothing is left of it.
+
+        `write` and `mark` do so first; `drain` does it until its timeout.
+        """
+
+    def lost_rows(self, feed: str) -> int:
+        """Rows of blocks that were held at the end and that a queue never took."""
 
     def mark(
         self,
@@ -724,8 +739,8 @@ class Pipeline:
         channel: int = 0,
         value: float = 0.0,
         timeout_secs: float = 5.0,
-    ) -> None:
-        """Hand in a marker, which goes the way of a trigger, after the blocks before it."""
+    ) -> bool:
+        """Hand in a marker, as `write`; it goes the way of triggers, after the blocks before."""
 
     def read_tap(
         self, tap: str, timeout_secs: float

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::chain::{Chain, Failure, Held};
 use super::data::{FanOut, PipelineData};
-
+use super::feed::EDGE_IS_FULL;
 use super::meter::{Count, Histogram};
 use super::plan::{Branch, Source};
 use super::queue::{Input, Output, Received, SendError};
@@ -272,10 +272,9 @@ fn send(
     match output.send(data, Instant::now() + patience) {
         // Its rings may still have readers.
         Ok(()) | Err(SendError::Closed(_)) => Ok(()),
-        Err(SendError::Full(_)) => Err(Failure {
-            stage: "edge".into(),
-            error: RingError::Invalid("an edge is full, and its policy is to fail".into()),
-        }),
+        Err(SendError::Full(_)) => {
+            Err(Failure { stage: "edge".into(), error: RingError::Invalid(EDGE_IS_FULL.into()) })
+        }
     }
 }
 
@@ -351,9 +350,7 @@ impl BranchStage {
         };
         match &told {
             None => self.stage.chain.close(),
-            Some(text) => {
-                drop(self.outputs.send(PipelineData::Error(text.clone()), Instant::now()))
-            }
+            Some(text) => self.outputs.fail(text),
         }
         // Rings and queues end before anybody is told that the branch has.
         drop(self);

@@ -123,6 +123,43 @@ pub struct Way {
     pub output: QueueOutput<PipelineData>,
 }
 
+/// What has not yet gone to all edges that carry it.
+#[derive(Debug)]
+pub struct Owed {
+    data: PipelineData,
+    /// The first edge that may lack it; those before it have it.
+    way: usize,
+    received: bool,
+}
+
+impl Owed {
+    /// What no edge has yet.
+    pub fn new(data: PipelineData) -> Self {
+        Self { data, way: 0, received: false }
+    }
+
+    /// Rows of its packet; none of anything else.
+    pub fn rows(&self) -> usize {
+        match &self.data {
+            PipelineData::Packet(packet) => packet.header().samples,
+            PipelineData::Shared(packet) => packet.header().samples,
+            PipelineData::Second(held) => held.slab().header().samples,
+            PipelineData::Trigger(_) | PipelineData::Error(_) | PipelineData::Shutdown => 0,
+        }
+    }
+}
+
+/// Why something did not go to all edges that carry it.
+#[derive(Debug)]
+pub enum Unsent {
+    /// An edge that waits stayed full; it and those after it are owed.
+    Owed(Owed),
+    /// An edge is full that fails then; those after it did not get it.
+    Failed(PipelineData),
+    /// Nobody receives any more.
+    Closed(PipelineData),
+}
+
 /// All edges that leave a branch.
 #[derive(Debug, Default)]
 pub struct FanOut(Vec<Way>);
@@ -137,6 +174,59 @@ impl FanOut {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The next edge from a place on that carries a form.
+    fn next(&self, from: usize, form: Form) -> Option<usize> {
+        (from..self.0.len()).find(|way| self.0[*way].carries.takes(form))
+    }
+
+    /// Sends to the edges that lack it, in their order. What an edge that waits has no room for until
+    /// the deadline comes back, to be sent again from there on: no edge gets it twice.
+    pub fn hand_on(&mut self, owed: Owed, deadline: Instant) -> Result<(), Unsent> {
+        let Owed { data, way, mut received } = owed;
+        let form = data.form();
+        let (mut at, mut left) = (self.next(way, form), Some(data));
+        while let Some((way, data)) = at.zip(left.take()) {
+            at = self.next(way + 1, form);
+            let data = if at.is_some() {
+                let (one, rest) = data.split();
+                left = Some(rest);
+                one
+            } else {
+                data
+            };
+            let Way { carries, output } = &mut self.0[way];
+            match output.offer(carries.addressed(data), deadline) {
+                Ok(()) => received = true,
+                Err(SendError::Closed(data)) if at.is_none() && !received => {
+                    return Err(Unsent::Closed(data));
+                }
+                Err(SendError::Closed(_)) => {}
+                Err(SendError::Full(data)) if output.policy() == Policy::Fail => {
+                    output.refuse();
+                    return Err(Unsent::Failed(data));
+                }
+                Err(SendError::Full(data)) => {
+                    let data = left.unwrap_or(data);
+                    return Err(Unsent::Owed(Owed { data, way, received }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the edge that is owed first, and counts it there; the rest is for those after it.
+    pub fn give_up(&mut self, owed: Owed) -> Owed {
+        self.0[owed.way].output.refuse();
+        Owed { way: owed.way + 1, received: true, ..owed }
+    }
+
+    /// Says that nothing follows, and why; full edges tell it when what waits there was received.
+    pub fn fail(&mut self, why: &str) {
+        for way in &mut self.0 {
+            way.output.end_with(PipelineData::Error(why.to_owned()));
+        }
+    }
 }
 
 impl Output<PipelineData> for FanOut {
@@ -147,29 +237,14 @@ impl Output<PipelineData> for FanOut {
         data: PipelineData,
         deadline: Instant,
     ) -> Result<(), SendError<PipelineData>> {
-        let form = data.form();
-        let mut ways = self.0.iter_mut().filter(|way| way.carries.takes(form));
-        let (mut next, mut left, mut received) = (ways.next(), Some(data), false);
-        while let Some((way, data)) = next.zip(left.take()) {
-            next = ways.next();
-            let data = if next.is_some() {
-                let (one, rest) = data.split();
-                left = Some(rest);
-                one
-            } else {
-                data
-            };
-            match way.output.send(way.carries.addressed(data), deadline) {
-                Err(error @ SendError::Full(_)) if way.output.policy() == Policy::Fail => {
-                    return Err(error);
-                }
-                Err(error @ SendError::Closed(_)) if next.is_none() && !received => {
-                    return Err(error);
-                }
-                Err(SendError::Closed(_)) => {}
-                Ok(()) | Err(SendError::Full(_)) => received = true,
+        let mut owed = Owed::new(data);
+        loop {
+            match self.hand_on(owed, deadline) {
+                Ok(()) => return Ok(()),
+                Err(Unsent::Owed(left)) => owed = self.give_up(left),
+                Err(Unsent::Failed(data)) => return Err(SendError::Full(data)),
+                Err(Unsent::Closed(data)) => return Err(SendError::Closed(data)),
             }
         }
-        Ok(())
     }
 }

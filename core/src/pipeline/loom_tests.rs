@@ -215,3 +215,19 @@ fn loom_packets_on_their_way_return_whoever_ends_first() {
         assert_eq!(pool.statistics().in_use, 0);
     });
 }
+
+#[test]
+fn loom_a_last_value_comes_after_what_its_sender_sent() {
+    model(|| {
+        let (mut outputs, mut input) = queue(1, 1);
+        let mut output = outputs.remove(0);
+        let sender = thread::spawn(move || {
+            output.send(1, Instant::now()).unwrap();
+            output.end_with(2);
+        });
+        assert_eq!(input.recv(Instant::now()), Received::Data(1));
+        assert_eq!(input.recv(Instant::now()), Received::Data(2));
+        assert_eq!(input.recv(Instant::now()), Received::Closed);
+        sender.join().unwrap();
+    });
+}

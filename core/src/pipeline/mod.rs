@@ -8,6 +8,7 @@
 
 pub mod bell;
 mod lane;
+mod last_words;
 pub mod packet;
 pub mod pool;
 pub mod queue;
@@ -19,6 +20,8 @@ pub mod branch;
 pub mod chain;
 #[cfg(not(loom))]
 pub mod data;
+#[cfg(not(loom))]
+pub mod feed;
 #[cfg(not(loom))]
 pub mod graph;
 #[cfg(not(loom))]

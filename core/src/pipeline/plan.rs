@@ -1,18 +1,19 @@
 //! A graph as it runs: what follows each other without a fork is one chain on one thread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::MemoryPool;
 use super::chain::{Chain, Link};
 use super::data::{Carries, FanOut, PipelineData, Way};
+use super::feed::Feed;
 use super::graph::{Graph, Node, pool_of, refuse};
 use super::meter::Meter;
 use super::queue::{QueueGauge, QueueInput, QueueOutput, StageQueue};
 use super::ring_in::RingIn;
 use super::ring_out::RingOut;
-use super::slab::{BufferSlab, DataType, Shape};
+use super::slab::{DataType, Shape};
 use super::stage::Format;
-use super::{MemoryPool, Packet};
 use crate::error::RingError;
 
 /// Packets of a branch beyond those that its queues may hold.
@@ -42,24 +43,6 @@ pub struct Branch {
     pub pool: MemoryPool,
     /// How long the stages from the source to its end say that they take.
     pub latency: Duration,
-}
-
-/// The handing-in end of a feed.
-#[derive(Debug)]
-pub struct Feed {
-    /// The form of its packets.
-    pub format: Format,
-    /// Where packets come from.
-    pub pool: MemoryPool,
-    /// Where they go; `None` once closed.
-    pub output: Option<FanOut>,
-}
-
-impl Feed {
-    /// An empty packet.
-    pub fn packet(&self, deadline: Instant) -> Option<Packet<BufferSlab>> {
-        self.pool.acquire(deadline)
-    }
 }
 
 /// A graph as it runs.
@@ -198,7 +181,7 @@ impl Planner {
         let (outputs, packets) = self.leave(name, format, Duration::ZERO, false)?;
         let pool = pool_of(Shape::new(format.channels, format.samples)?, packets)?;
         self.plan.pools.push((name.into(), pool.clone()));
-        self.plan.feeds.push((name.into(), Feed { format, pool, output: Some(outputs) }));
+        self.plan.feeds.push((name.into(), Feed::new(format, pool, outputs)));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::bell::Bell;
 use super::lane::{Entrance, Exit, joined, single};
+use super::last_words::LastWords;
 use crate::error::RingError;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering};
 
@@ -207,10 +208,13 @@ impl StageQueue {
             emptied: Bell::default(),
             counters: Counters::default(),
         });
-        let outputs = entrances
-            .into_iter()
-            .map(|entrance| QueueOutput { entrance, shared: Arc::clone(&shared) });
-        Ok((outputs.collect(), QueueInput { exit, shared }))
+        let last = Arc::new(LastWords::default());
+        let outputs = entrances.into_iter().map(|entrance| QueueOutput {
+            entrance,
+            shared: Arc::clone(&shared),
+            last: Arc::clone(&last),
+        });
+        Ok((outputs.collect(), QueueInput { exit, shared, last }))
     }
 }
 
@@ -218,6 +222,7 @@ impl StageQueue {
 pub struct QueueOutput<T> {
     entrance: Entrance<T>,
     shared: Arc<Shared>,
+    last: Arc<LastWords<T>>,
 }
 
 impl<T> fmt::Debug for QueueOutput<T> {
@@ -237,18 +242,45 @@ impl<T> QueueOutput<T> {
         self.shared.policy
     }
 
+    /// As `send`, but a value that comes back is not counted: it will be offered again, or `refuse`
+    /// be called.
+    #[inline]
+    pub fn offer(&mut self, value: T, deadline: Instant) -> Result<(), SendError<T>> {
+        if self.shared.is_abandoned() {
+            return Err(SendError::Closed(value));
+        }
+        match self.entrance.push(value) {
+            Ok(()) => {
+                count(&self.shared.counters.sent);
+                self.shared.filled.ring();
+                Ok(())
+            }
+            Err(value) => self.settle(value, deadline),
+        }
+    }
+
+    /// Counts a value that was offered in vain.
+    pub fn refuse(&self) {
+        count(&self.shared.counters.refused);
+    }
+
+    /// Sends a last value, whatever the policy: a full queue has it told after all that waits there.
+    pub fn end_with(&mut self, value: T) {
+        match self.entrance.push(value) {
+            Ok(()) => count(&self.shared.counters.sent),
+            Err(value) => self.last.say(value),
+        }
+        self.shared.filled.ring();
+    }
+
     fn settle(&mut self, value: T, deadline: Instant) -> Result<(), SendError<T>> {
-        let counters = &self.shared.counters;
         match self.shared.policy {
             Policy::Block => self.wait(value, deadline),
             Policy::DropNewest => {
-                count(&counters.dropped_newest);
+                count(&self.shared.counters.dropped_newest);
                 Ok(())
             }
-            Policy::Fail => {
-                count(&counters.refused);
-                Err(SendError::Full(value))
-            }
+            Policy::Fail => Err(SendError::Full(value)),
             Policy::DropOldest => match self.entrance.displace(value) {
                 Ok(oldest) => {
                     count(&self.shared.counters.sent);
@@ -286,10 +318,7 @@ impl<T> QueueOutput<T> {
                 Ok(())
             }
             (Some(false), Some(value)) => Err(SendError::Closed(value)),
-            (None, Some(value)) => {
-                count(&shared.counters.refused);
-                Err(SendError::Full(value))
-            }
+            (None, Some(value)) => Err(SendError::Full(value)),
         }
     }
 }
@@ -297,17 +326,11 @@ impl<T> QueueOutput<T> {
 impl<T> Output<T> for QueueOutput<T> {
     #[inline]
     fn send(&mut self, value: T, deadline: Instant) -> Result<(), SendError<T>> {
-        if self.shared.is_abandoned() {
-            return Err(SendError::Closed(value));
+        let sent = self.offer(value, deadline);
+        if matches!(sent, Err(SendError::Full(_))) {
+            self.refuse();
         }
-        match self.entrance.push(value) {
-            Ok(()) => {
-                count(&self.shared.counters.sent);
-                self.shared.filled.ring();
-                Ok(())
-            }
-            Err(value) => self.settle(value, deadline),
-        }
+        sent
     }
 }
 
@@ -319,10 +342,18 @@ impl<T> Drop for QueueOutput<T> {
     }
 }
 
+/// What a look into a queue finds out.
+enum Found<T> {
+    Sent(T),
+    Last(T),
+    Closed,
+}
+
 /// The receiving end of a queue.
 pub struct QueueInput<T> {
     exit: Exit<T>,
     shared: Arc<Shared>,
+    last: Arc<LastWords<T>>,
 }
 
 impl<T> fmt::Debug for QueueInput<T> {
@@ -351,19 +382,23 @@ impl<T> QueueInput<T> {
 
 impl<T> Input<T> for QueueInput<T> {
     fn recv(&mut self, deadline: Instant) -> Received<T> {
-        let (shared, exit) = (&self.shared, &mut self.exit);
+        let (shared, exit, last) = (&self.shared, &mut self.exit, &self.last);
         let found = shared.filled.wait(deadline, || {
-            // Before the look, so that nothing is sent between it and this.
-            let open = shared.has_senders();
-            match exit.pop() {
-                Some(value) => Some(Some(value)),
+            // Before the look, so that nothing is sent between it and these.
+            let (open, told) = (shared.has_senders(), last.are_said());
+            if let Some(value) = exit.pop() {
+                return Some(Found::Sent(value));
+            }
+            match told.then(|| last.take()).flatten() {
+                Some(value) => Some(Found::Last(value)),
                 None if open => None,
-                None => Some(None),
+                None => Some(Found::Closed),
             }
         });
         match found {
-            Some(Some(value)) => self.received(value),
-            Some(None) => Received::Closed,
+            Some(Found::Sent(value)) => self.received(value),
+            Some(Found::Last(value)) => Received::Data(value),
+            Some(Found::Closed) => Received::Closed,
             None => Received::Empty,
         }
     }
@@ -440,6 +475,25 @@ mod tests {
         let sender = thread::spawn(move || outputs[0].send(2, soon()));
         drop(input);
         assert_eq!(sender.join().unwrap(), Err(SendError::Closed(2)));
+    }
+
+    #[test]
+    fn the_last_value_comes_after_all_others_though_the_queue_is_full() {
+        for policy in [Policy::Block, Policy::DropOldest, Policy::DropNewest, Policy::Fail] {
+            let (mut output, mut input, _) = filled(policy);
+            output.end_with(9);
+            let waiting = std::iter::from_fn(|| match input.recv(Instant::now()) {
+                Received::Data(value) => Some(value),
+                _ => None,
+            });
+            assert_eq!(
+                waiting.collect::<Vec<_>>()[1..],
+                [if policy == Policy::DropOldest { 3 } else { 2 }, 9]
+            );
+            assert_eq!(input.recv(Instant::now()), Received::Empty);
+            drop(output);
+            assert_eq!(input.recv(soon()), Received::Closed);
+        }
     }
 
     #[test]

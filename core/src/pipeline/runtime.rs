@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::branch::{BranchStage, Status};
 use super::data::PipelineData;
-use super::meter::Meter;
+use super::feed::Feed;
+use super::meter::{Count, Meter};
 use super::place::{Placing, settle};
-use super::plan::{Feed, Plan};
+use super::plan::Plan;
 use super::queue::{QueueGauge, QueueInput};
 use super::stage::Value;
 use super::{MemoryPool, PoolStatistics, QueueStatistics};
@@ -106,6 +107,7 @@ pub struct HybridRuntime {
     control: Arc<Control>,
     seats: Vec<Seat>,
     feeds: Vec<(String, Mutex<Feed>)>,
+    lost: Vec<(String, Arc<Count>)>,
     taps: Vec<(String, Mutex<QueueInput<PipelineData>>)>,
     gauges: Vec<(String, QueueGauge)>,
     pools: Vec<(String, MemoryPool)>,
@@ -132,12 +134,14 @@ impl HybridRuntime {
                 .map_err(|e| RingError::Io(format!("cannot start a thread for {name:?}"), e))?;
             seats.push(Seat { name, status, latency, stages, thread: Mutex::new(Some(thread)) });
         }
+        let lost = plan.feeds.iter().map(|(name, feed)| (name.clone(), feed.lost_rows())).collect();
         let feeds = plan.feeds.into_iter().map(|(name, feed)| (name, Mutex::new(feed)));
         let taps = plan.taps.into_iter().map(|(name, tap)| (name, Mutex::new(tap)));
         Ok(Self {
             control,
             seats,
             feeds: feeds.collect(),
+            lost,
             taps: taps.collect(),
             gauges: plan.gauges,
             pools: plan.pools,
@@ -148,6 +152,11 @@ impl HybridRuntime {
     /// The feed of a name.
     pub fn feed(&self, name: &str) -> Result<&Mutex<Feed>, RingError> {
         named(&self.feeds, name, "feed")
+    }
+
+    /// Rows that were handed in to a feed and that an edge behind it never took.
+    pub fn lost_rows(&self, feed: &str) -> Result<u64, RingError> {
+        named(&self.lost, feed, "feed").map(|lost| lost.get())
     }
 
     /// The tap of a name.
@@ -173,20 +182,20 @@ impl HybridRuntime {
     /// the deadline. Taps must be read meanwhile, where their edges wait.
     pub fn drain(&self, deadline: Instant) -> bool {
         self.control.set(DRAINING);
-        self.close_feeds();
+        self.close_feeds(deadline);
         self.join(deadline)
     }
 
     /// Everything ends at once; false if a stage does not come back until the deadline.
     pub fn stop(&self, deadline: Instant) -> bool {
         self.control.set(STOPPING);
-        self.close_feeds();
+        self.close_feeds(Instant::now());
         self.join(deadline)
     }
 
-    fn close_feeds(&self) {
+    fn close_feeds(&self, deadline: Instant) {
         for (_, feed) in &self.feeds {
-            feed.lock().unwrap_or_else(PoisonError::into_inner).output = None;
+            feed.lock().unwrap_or_else(PoisonError::into_inner).close(deadline);
         }
     }
 
@@ -246,7 +255,7 @@ impl HybridRuntime {
 impl Drop for HybridRuntime {
     fn drop(&mut self) {
         self.control.set(STOPPING);
-        self.close_feeds();
+        self.close_feeds(Instant::now());
     }
 }
 

@@ -16,15 +16,15 @@ from ringdaq.pipeline.parts import Source
 log = logging.getLogger(__name__)
 
 ROOM_SECS = 0.5
-"""How long a feed waits for room before it looks whether the pipeline is to end."""
+"""How long a feed waits for room at a time, to look whether the pipeline is to end."""
 
 
 class CoreFeed:
-    """Hands blocks to a feed of the core, and counts them."""
+    """Hands blocks to a feed of the core, each of them once, and counts them."""
 
     def __init__(self, pipeline: core.Pipeline, name: str, stopping: threading.Event) -> None:
         self._pipeline, self._name, self._stopping = pipeline, name, stopping
-        self.blocks = self.samples = self.refused = 0
+        self.blocks = self.samples = self.refused = self.refused_samples = 0
 
     @property
     def stopping(self) -> bool:
@@ -37,34 +37,56 @@ class CoreFeed:
 
     def write(self, block: Any, origin_nanos: int, first_sample: int = 0) -> None:
         """Hand in a block; waits for room, raises `ClosedStreamError` after the end."""
-        self._patiently(
+        done = self._hand_in(
             lambda: self._pipeline.write(
                 self._name, block, origin_nanos, first_sample, self.blocks, ROOM_SECS
-            )
+            ),
+            rows=len(block),
         )
         self.blocks += 1
         self.samples += len(block)
+        self._settle(done)
 
     def mark(self, time_nanos: int, channel: int = 0, value: float = 0.0) -> None:
         """Hand in a marker, likewise."""
-        self._patiently(
-            lambda: self._pipeline.mark(self._name, time_nanos, channel, value, ROOM_SECS)
+        self._settle(
+            self._hand_in(
+                lambda: self._pipeline.mark(self._name, time_nanos, channel, value, ROOM_SECS)
+            )
         )
 
-    def _patiently(self, hand_in: Callable[[], None]) -> None:
+    @property
+    def lost_samples(self) -> int:
+        """Samples that the pipeline did not take, or some path of it, as it ended."""
+        return self.refused_samples + self._pipeline.lost_rows(self._name)
+
+    def _hand_in(self, hand_in: Callable[[], bool], rows: int = 0) -> bool:
+        """Wait until the core has taken it; whether it has come wherever it goes."""
         while True:
             try:
                 return hand_in()
             except TimeoutError:
-                if self.stopping:
-                    self.refused += 1
-                    raise self._ended() from None
-            except core.ClosedError:
-                self.refused += 1
-                raise self._ended() from None
+                if not self.stopping:
+                    continue
+                why = "the pipeline has ended"
+            except core.ClosedError as error:
+                why = str(error)
+            self.refused += 1
+            self.refused_samples += rows
+            raise self._ended(why)
 
-    def _ended(self) -> ClosedStreamError:
-        return ClosedStreamError(f"source {self._name!r}: the pipeline has ended")
+    def _settle(self, done: bool) -> None:
+        """Wait until it has come wherever it goes; at the end, that is left to the core."""
+        while not done:
+            if self.stopping:
+                raise self._ended("the pipeline has ended")
+            try:
+                done = self._pipeline.settle(self._name, ROOM_SECS)
+            except core.ClosedError as error:
+                raise self._ended(str(error)) from None
+
+    def _ended(self, why: str) -> ClosedStreamError:
+        return ClosedStreamError(f"source {self._name!r}: {why}")
 
 
 class SourceThread:
@@ -119,8 +141,10 @@ class SourceThread:
         """What it has handed in."""
         feed = self._feed
         counted: dict[str, int] = getattr(self._source, "statistics", dict)()
+        lost = feed.lost_samples if self._thread.ident is not None else 0
         return {
             **counted,
+            "lost_samples": counted.get("lost_samples", 0) + lost,
             "state": "running" if self.alive else "failed" if self.error else "ended",
             "blocks": feed.blocks,
             "samples": feed.samples,

@@ -5,9 +5,9 @@ use std::time::Instant;
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 
-use crate::pipeline::plan::Feed;
+use crate::pipeline::feed::{Feed, FeedEnd};
 use crate::pipeline::stage::{Format, Trigger};
-use crate::pipeline::{DataType, Header, Output, PipelineData, SendError};
+use crate::pipeline::{DataType, Header, PipelineData};
 use crate::python::errors::{ClosedError, InvalidError};
 use crate::region::clock_nanos;
 
@@ -15,28 +15,30 @@ fn late() -> PyErr {
     PyTimeoutError::new_err("the pipeline took no packet in time")
 }
 
-fn send(feed: &mut Feed, data: PipelineData, deadline: Instant) -> PyResult<()> {
-    let output = feed.output.as_mut();
-    let output = output.ok_or_else(|| ClosedError::new_err("this feed was closed"))?;
-    output.send(data, deadline).map_err(|error| match error {
-        SendError::Full(_) => late(),
-        SendError::Closed(_) => ClosedError::new_err("what this feed leads to has ended"),
-    })
+/// What a feed that takes nothing more says to Python.
+pub fn ended(end: FeedEnd) -> PyErr {
+    ClosedError::new_err(end.text())
 }
 
-/// A marker, which follows the blocks that were handed in before.
-pub fn mark(feed: &mut Feed, trigger: Trigger, deadline: Instant) -> PyResult<()> {
-    send(feed, PipelineData::Trigger(trigger), deadline)
+/// Hands on what was taken before; nothing new is taken where that stays in the way.
+fn settle(feed: &mut Feed, deadline: Instant) -> PyResult<()> {
+    if feed.settle(deadline).map_err(ended)? { Ok(()) } else { Err(late()) }
 }
 
-/// A block.
+/// A marker, which follows the blocks that were handed in before; whether all have it.
+pub fn mark(feed: &mut Feed, trigger: Trigger, deadline: Instant) -> PyResult<bool> {
+    settle(feed, deadline)?;
+    feed.send(PipelineData::Trigger(trigger), deadline).map_err(ended)
+}
+
+/// A block; whether all have it.
 pub fn hand_in(
     feed: &mut Feed,
     bytes: &[u8],
     (shape, format): &(Vec<usize>, String),
     (origin_nanos, first_sample, frame_id): (i64, u64, u64),
     deadline: Instant,
-) -> PyResult<()> {
+) -> PyResult<bool> {
     let Format { kind, channels, rate, .. } = feed.format;
     let wanted = if kind == DataType::Raw { "i" } else { "f" };
     if shape.len() != 2 || shape[1] != channels || format != wanted {
@@ -44,9 +46,7 @@ pub fn hand_in(
             "a block is [samples, {channels}] of type {wanted:?}; found {shape:?} of {format:?}"
         )));
     }
-    if feed.output.is_none() {
-        return Err(ClosedError::new_err("this feed was closed"));
-    }
+    settle(feed, deadline)?;
     let mut packet = feed.packet(deadline).ok_or_else(late)?;
     let samples = shape[0];
     let entered_nanos = clock_nanos();
@@ -61,5 +61,5 @@ pub fn hand_in(
         entered_nanos,
     })?;
     packet.fill_rows(bytes)?;
-    send(feed, PipelineData::Packet(packet), deadline)
+    feed.send(PipelineData::Packet(packet), deadline).map_err(ended)
 }

@@ -10,7 +10,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::chain::{gauges_of, isa_of, on_error_of};
-use super::feed::{hand_in, mark};
+use super::feed::{ended, hand_in, mark};
 use super::figures::{Figures, Latency, figures, latency};
 use super::packet::{PyPacket, deadline, kind_of};
 use super::values::{stage_of, value_of};
@@ -259,7 +259,7 @@ impl PyPipeline {
         first_sample: u64,
         frame_id: u64,
         timeout_secs: f64,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let (buffer, deadline) = (PyUntypedBuffer::get(block)?, deadline(timeout_secs)?);
         let shape = (buffer.shape().to_vec(), buffer.format().to_string_lossy().into_owned());
         let bytes = bytes_of(&buffer)?;
@@ -279,13 +279,28 @@ impl PyPipeline {
         channel: u32,
         value: f32,
         timeout_secs: f64,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let deadline = deadline(timeout_secs)?;
         let trigger = Trigger { channel, value, ..Trigger::at(time_nanos) };
         self.running(py, |runtime| {
             let mut feed = runtime.feed(feed)?.lock().unwrap_or_else(PoisonError::into_inner);
             mark(&mut feed, trigger, deadline)
         })
+    }
+
+    /// Hands on what a full queue has kept waiting; whether nothing is left of it.
+    #[pyo3(signature = (feed, timeout_secs = 5.0))]
+    fn settle(&self, py: Python<'_>, feed: &str, timeout_secs: f64) -> PyResult<bool> {
+        let deadline = deadline(timeout_secs)?;
+        self.running(py, |runtime| {
+            let mut feed = runtime.feed(feed)?.lock().unwrap_or_else(PoisonError::into_inner);
+            feed.settle(deadline).map_err(ended)
+        })
+    }
+
+    /// Rows of what was handed in and a queue never took.
+    fn lost_rows(&self, py: Python<'_>, feed: &str) -> PyResult<u64> {
+        self.running(py, |runtime| Ok(runtime.lost_rows(feed)?))
     }
 
     fn read_tap<'py>(
