@@ -704,7 +704,10 @@ class Pipeline:
 
     def stop(self, timeout_secs: float) -> bool: ...
     def set(self, stage: str, name: str, value: object, timeout_secs: float = 5.0) -> None:
-        """Change a parameter between two packets."""
+        """Change a parameter between two packets, also in a pause.
+
+        `InvalidError` if it cannot change, or was not changed in time; then it never will be.
+        """
 
     def write(
         self,

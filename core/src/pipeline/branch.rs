@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::chain::{Chain, Failure, Held};
+use super::change::Change;
 use super::data::{FanOut, PipelineData};
 use super::feed::EDGE_IS_FULL;
 use super::meter::{Count, Histogram};
 use super::plan::{Branch, Source};
 use super::queue::{Input, Output, Received, SendError};
 use super::ring_in::{Found, RingIn};
-use super::runtime::{BEAT, Change, Control};
+use super::runtime::{BEAT, Control};
 use super::stage::Trigger;
 use super::{MemoryPool, Packet};
 use crate::error::RingError;
@@ -71,7 +72,7 @@ impl Status {
     pub(super) fn ask(&self, change: Change) {
         if self.state() != "running" {
             let ended = RingError::Invalid("the branch of this stage has ended".into());
-            let _ = change.answer.try_send(Err(ended));
+            change.answer(Err(ended));
             return;
         }
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
@@ -204,9 +205,9 @@ struct ChainStage {
 
 impl ChainStage {
     fn make_changes(&mut self, context: &StageContext) {
-        for change in context.changes() {
+        for change in context.changes().into_iter().filter(Change::claim) {
             let done = self.chain.set(&change.stage, &change.name, &change.value);
-            let _ = change.answer.try_send(done);
+            change.answer(done);
         }
     }
 
@@ -305,7 +306,9 @@ impl DataPlaneStage for ChainStage {
                 Received::Empty => continue,
             };
             // A pause may have come while this one was waited for.
-            while !context.wait_for_go() {}
+            while !context.wait_for_go() {
+                self.make_changes(context);
+            }
             self.work(held, is_second, output, context)?;
         }
         Ok(())

@@ -19,6 +19,8 @@ pub mod branch;
 #[cfg(not(loom))]
 pub mod chain;
 #[cfg(not(loom))]
+pub mod change;
+#[cfg(not(loom))]
 pub mod data;
 #[cfg(not(loom))]
 pub mod feed;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::branch::{BranchStage, Status};
+use super::change::Change;
 use super::data::PipelineData;
 use super::feed::Feed;
 use super::meter::{Count, Meter};
@@ -60,19 +61,6 @@ impl Control {
         let look = || (self.state() != PAUSED).then_some(());
         look().is_some() || self.changed.wait(Instant::now() + BEAT, look).is_some()
     }
-}
-
-/// A change of a parameter that waits for its branch.
-#[derive(Debug)]
-pub struct Change {
-    /// The stage.
-    pub stage: String,
-    /// The parameter.
-    pub name: String,
-    /// Its value.
-    pub value: Value,
-    /// Where the answer goes.
-    pub answer: std::sync::mpsc::SyncSender<Result<(), RingError>>,
 }
 
 /// A branch as the outside sees it.
@@ -224,12 +212,13 @@ impl HybridRuntime {
         let seat = seat.ok_or_else(|| {
             RingError::Invalid(format!("there is no stage {stage:?} whose parameters can change"))
         })?;
-        let (answer, answered) = std::sync::mpsc::sync_channel(1);
-        seat.status.ask(Change { stage: stage.into(), name: name.into(), value, answer });
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        answered.recv_timeout(timeout).map_err(|_| {
-            RingError::Invalid(format!("the branch of stage {stage:?} did not answer in time"))
-        })?
+        let (change, answer) = Change::new(stage, name, value);
+        seat.status.ask(change);
+        answer.wait(deadline).unwrap_or_else(|| {
+            Err(RingError::Invalid(format!(
+                "the branch of stage {stage:?} did not answer in time; the change was taken back"
+            )))
+        })
     }
 
     /// For each branch: how long the stages up to its end say that they take, and how it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -226,6 +227,42 @@ def test_a_pause_holds_and_a_change_comes_between_two_packets() -> None:
             pytest.fail("a packet came through a pause")
         pipeline.resume()
         assert np.asarray(pipeline.read_tap("out", TIMEOUT))[0, 0] == 5
+
+
+def test_a_change_is_made_in_a_pause_though_a_packet_waits_on_the_branchs_thread() -> None:
+    pipeline = fed(("gain", "sos", {"sos": [1, 0, 0, 1, 0, 0]}))
+    pipeline.tap("out")
+    pipeline.connect("gain", "out")
+    with started(pipeline):
+        pipeline.write("in", BLOCK)
+        assert np.asarray(pipeline.read_tap("out", TIMEOUT))[0, 0] == 1
+        pipeline.pause()
+        pipeline.write("in", BLOCK)
+        pipeline.set("gain", "sos", [5, 0, 0, 1, 0, 0], TIMEOUT)
+        pipeline.resume()
+        assert np.asarray(pipeline.read_tap("out", TIMEOUT))[0, 0] == 5
+
+
+def test_a_change_that_was_not_answered_in_time_is_never_made() -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(packet: core.Packet) -> None:
+        held.set()
+        assert go.wait(TIMEOUT)
+
+    pipeline = fed(("hold", "python", {"call": hold}), ("gain", "sos", {"sos": [1, 0, 0, 1, 0, 0]}))
+    pipeline.tap("out")
+    pipeline.connect("gain", "out")
+    with started(pipeline):
+        pipeline.write("in", BLOCK)
+        assert held.wait(TIMEOUT)
+        with pytest.raises(core.InvalidError, match="the change was taken back"):
+            pipeline.set("gain", "sos", [5, 0, 0, 1, 0, 0], 0.0)
+        go.set()
+        for _ in range(2):
+            assert np.asarray(pipeline.read_tap("out", TIMEOUT))[0, 0] == 1
+            pipeline.write("in", BLOCK)
+        pipeline.set("gain", "sos", [3, 0, 0, 1, 0, 0], TIMEOUT)
 
 
 def test_a_stage_that_fails_restarts_after_a_rest() -> None:
