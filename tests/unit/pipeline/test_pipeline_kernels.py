@@ -152,6 +152,29 @@ def test_a_threshold_fires_once_a_crossing() -> None:
     assert made.triggers() == []
 
 
+def crossings(volts: Any, **parameters: Any) -> list[int]:
+    made = chain(1, len(volts), ("threshold", {"channel": 0, **parameters}), kind="voltage")
+    made.run(np.asarray(volts, np.float32).reshape(-1, 1))
+    return [trigger[2] for trigger in made.triggers()]
+
+
+@pytest.mark.parametrize("edge", ["rising", "falling"])
+def test_a_number_that_is_none_crosses_nothing(edge: str) -> None:
+    sign = 1 if edge == "rising" else -1
+    volts = np.full(20, -sign, float)
+    volts[[3, 8]] = np.nan
+    volts[[9, 10]] = sign
+    assert crossings(volts, level=0.0, edge=edge) == [9]
+
+
+def test_a_crossing_during_the_rest_makes_no_trigger_when_the_rest_ends() -> None:
+    volts = np.full(100, -1.0)
+    volts[10:12], volts[14:80], volts[90:] = 1, 1, 1
+    assert crossings(volts, level=0.0, rest=50) == [10, 90]
+    assert crossings(volts, level=0.0, rest=50, hysteresis=0.5) == [10, 90]
+    assert crossings(volts, level=0.0) == [10, 14, 90]
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     refused: list[Any] = [
         ("sos", {"sos": [[1, 0, 0, 1, -2.1, 1.05]]}, "unit circle"),

@@ -7,7 +7,7 @@ use crate::pipeline::stage::{Context, Flow, Format, Stage, Trigger, Value, refus
 /// Reports each crossing of a level; packets go on as they are.
 ///
 /// A channel must come back by the hysteresis before it crosses again, and rests for a number of
-/// samples after each trigger.
+/// samples after each trigger; what crosses meanwhile makes none, and must come back too.
 #[derive(Debug)]
 pub struct Threshold {
     channel: usize,
@@ -45,10 +45,16 @@ impl Threshold {
         if above < -self.hysteresis || (self.hysteresis == 0.0 && above < 0.0) {
             self.armed = true;
         }
-        if !self.armed || above < 0.0 || self.resting > 0 {
+        // Of a number that is none, neither is true: it neither arms nor crosses.
+        if !(self.armed && above >= 0.0) {
             return false;
         }
-        (self.armed, self.resting) = (false, self.rest);
+        // A crossing during the rest is over with it.
+        self.armed = false;
+        if self.resting > 0 {
+            return false;
+        }
+        self.resting = self.rest;
         true
     }
 }

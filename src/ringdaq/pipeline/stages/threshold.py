@@ -23,7 +23,7 @@ class Threshold(Transform):
     edge: Literal["rising", "falling"] = "rising"
     """From below, or from above."""
     rest_secs: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    """After a trigger, how long none follows."""
+    """After a trigger, how long none follows; what crosses meanwhile must come back first."""
 
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002
         """The core's `threshold`."""
