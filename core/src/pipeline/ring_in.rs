@@ -103,8 +103,12 @@ impl RingIn {
             Err(RingError::NotYetWritten { .. }) => Ok(Found::Nothing),
             Err(RingError::EndOfStream | RingError::WriterGone) => Ok(Found::End),
             Err(RingError::Overrun { lost_records, lost_rows, resume_at }) => {
+                // Of a record that was being read, these rows are through.
+                let done = self.current.map_or(0, |(_, done)| done as u64);
                 (self.next, self.current) = (resume_at, None);
-                Ok(Found::Lost(lost_records, lost_rows))
+                // Whatever the times say, a loss is no jitter.
+                (self.origin_nanos, self.first_sample) = (i64::MIN, 0);
+                Ok(Found::Lost(lost_records, lost_rows.map(|rows| rows.saturating_sub(done))))
             }
             Err(other) => Err(other),
         }

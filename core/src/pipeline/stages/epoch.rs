@@ -62,7 +62,19 @@ impl Epoch {
     /// Where the epoch around a moment begins, whether or not there are samples.
     fn start(&self, time_nanos: i64, (header, place): (Header, i64)) -> Option<i64> {
         let later = time_nanos.checked_sub(header.sample_timestamp(0))?;
-        place.checked_add(header.rate.sample_at(later))?.checked_sub(self.before as i64)
+        let place = place.checked_add(header.rate.sample_at(later))?;
+        self.nearest(time_nanos, place, header).checked_sub(self.before as i64)
+    }
+
+    /// The place of a moment by the stamp of the packet that holds it, found from one that another
+    /// packet's stamp says: stamps have jitter.
+    fn nearest(&self, time_nanos: i64, place: i64, newest: Header) -> i64 {
+        let known = u64::try_from(place).ok().and_then(|place| self.history.time(place));
+        let Some((origin_nanos, first_sample)) = known else {
+            return place;
+        };
+        let own = Header { origin_nanos, first_sample, ..newest };
+        place + own.rate.sample_at(time_nanos.saturating_sub(own.sample_timestamp(0)))
     }
 
     /// Where the next epoch begins whose samples are all there. Triggers without samples are lost.
@@ -99,23 +111,12 @@ impl Epoch {
         self.history.push(packet);
     }
 
-    /// The header of an epoch that begins at a place.
-    fn header(&self, start: u64, (newest, place): (Header, i64)) -> Header {
-        let (samples, frame_id) = (self.rows(), self.made);
-        let later = start as i64 - place;
-        match newest.first_sample.checked_add_signed(later) {
-            Some(first_sample) => Header { samples, first_sample, frame_id, ..newest },
-            None => {
-                let earlier = newest.rate.nanos(later.unsigned_abs());
-                let origin_nanos = newest.sample_timestamp(0) - earlier;
-                Header { samples, origin_nanos, first_sample: 0, frame_id, ..newest }
-            }
-        }
-    }
-
     fn give(&mut self, target: &mut Target<'_>) -> Result<Flow, RingError> {
-        let (Some(start), Some(newest)) = (self.next_start(), self.newest) else {
+        let (Some(start), Some((newest, _))) = (self.next_start(), self.newest) else {
             return Ok(Flow::Nothing);
+        };
+        let Some((origin_nanos, first_sample)) = self.history.time(start) else {
+            return Err(RingError::Invalid("an epoch begins with a sample that is kept".into()));
         };
         target.check(self.rows())?;
         let rows = target.rows.chunks_exact_mut(target.stride);
@@ -125,7 +126,8 @@ impl Epoch {
                 to[..used].copy_from_slice(&row[..used]);
             }
         }
-        target.header = self.header(start, newest);
+        let (samples, frame_id) = (self.rows(), self.made);
+        target.header = Header { samples, origin_nanos, first_sample, frame_id, ..newest };
         self.waiting.pop_front();
         self.made += 1;
         Ok(Flow::Next)

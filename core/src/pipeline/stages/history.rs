@@ -85,7 +85,9 @@ pub fn gap_nanos(before: &Header, packet: &Header) -> i64 {
     packet.sample_timestamp(0).saturating_sub(before.sample_timestamp(before.samples))
 }
 
-/// Whether a packet goes on where another one ended, to less than a sample.
+/// Whether a packet goes on where another one ended: by its place in the stretch, whose origin moves
+/// with the jitter of the stamps, or by its time, to less than a sample.
 pub fn follows(before: &Header, packet: &Header) -> bool {
-    gap_nanos(before, packet).saturating_abs() < packet.rate.nanos(1)
+    packet.first_sample == before.first_sample + before.samples as u64
+        || gap_nanos(before, packet).saturating_abs() < packet.rate.nanos(1)
 }
