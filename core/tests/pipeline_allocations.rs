@@ -89,13 +89,14 @@ fn keeping_chain() -> Chain {
     let (kind, channels, samples) = (DataType::Voltage, CHANNELS, SAMPLES);
     let input = Format { kind, channels, samples, rate: Rate::ONE };
     let link = |name: &str, stage: Box<dyn Stage>| Link::new(name, stage, OnError::Stop, None);
+    let power = Welch::new(&hann(8), 4, 4, vec![(0.1, 0.2)], isa).unwrap();
     let links = vec![
         link("average", Box::new(Reference::Average)),
         link("level", Box::new(Threshold::new(0, 0.0, 0.0, true, 0).unwrap())),
         link("envelope", Box::new(Envelope::new(vec![SECTION], Precision::F64, isa).unwrap())),
         link("slower", Box::new(Decimate::new(2).unwrap())),
         link("epochs", Box::new(Epoch::new(2, 6, 8, None).unwrap())),
-        link("power", Box::new(Welch::new(&hann(8), 4, 4, vec![(0.1, 0.2)], isa).unwrap())),
+        link("power", Box::new(power.of_epochs(true))),
     ];
     Chain::new(input, links, None).unwrap().0
 }

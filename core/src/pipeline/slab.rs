@@ -119,6 +119,18 @@ impl Header {
     pub fn sample_timestamp(&self, sample: usize) -> i64 {
         self.origin_nanos.saturating_add(self.rate.nanos(self.first_sample + sample as u64))
     }
+
+    /// Where a sample lies, counted from the packet's first and perhaps before it: the origin of its
+    /// stretch and the place there.
+    pub fn place(&self, sample: i64) -> (i64, u64) {
+        match self.first_sample.checked_add_signed(sample) {
+            Some(place) => (self.origin_nanos, place),
+            None => {
+                let earlier = self.rate.nanos(sample.unsigned_abs());
+                (self.sample_timestamp(0).saturating_sub(earlier), 0)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -23,7 +23,7 @@ pub const KINDS: [(&str, &[&str]); 11] = [
     ("reference", &["channel=", "matrix="]),
     ("decimate", &["factor"]),
     ("rfft", &["length", "samples=", "window=", "output="]),
-    ("welch", &["segment=", "window=", "step", "averages", "bands="]),
+    ("welch", &["segment=", "window=", "step", "averages", "bands=", "epochs="]),
     ("epoch", &["before", "after", "late=", "channel="]),
     ("zip", &["stamps=", "keep_secs=", "memory_secs="]),
     ("threshold", &["channel", "level", "hysteresis=", "edge=", "rest="]),
@@ -163,7 +163,8 @@ fn fft(taken: &Taken<'_>, isa: Isa) -> Result<Fft, RingError> {
 
 fn welch(taken: &Taken<'_>, isa: Isa) -> Result<Welch, RingError> {
     let (step, averages) = (taken.count("step", None)?, taken.count("averages", None)?);
-    Welch::new(&taken.window("segment")?, step, averages, taken.bands()?, isa)
+    let made = Welch::new(&taken.window("segment")?, step, averages, taken.bands()?, isa)?;
+    Ok(made.of_epochs(taken.count("epochs", Some(0.0))? != 0))
 }
 
 fn epoch(taken: &Taken<'_>) -> Result<Epoch, RingError> {

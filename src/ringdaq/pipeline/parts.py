@@ -34,6 +34,8 @@ class PacketFormat:
     """What each row is, where a packet is no stretch of time: `10.5 Hz` or the name of a band."""
     packet_rate: Fraction | None = None
     """Packets a second, where `samples` does not say it."""
+    epochs: bool = False
+    """Packets stand for themselves: none is meant to follow the one before."""
 
     @property
     def period(self) -> Fraction:

@@ -83,6 +83,22 @@ def test_an_epoch_must_hold_a_sample(tmp_path: Path, raw: StreamWriter) -> None:
     assert "line 12: stage 'epoch': holds no sample at 250 Hz" in refusal(text, tmp_path)
 
 
+def test_powers_of_epochs_are_of_their_whole_segments(tmp_path: Path, raw: StreamWriter) -> None:
+    text = CHAIN + stage('type = "threshold"; channel = "Fz"; level = 5e-4')
+    text += stage('type = "epoch"; before_secs = 0.04; after_secs = 0.088')
+    long = text + stage('type = "welch"; segment = 64') + SINK
+    assert "a segment of 64 samples is longer than an epoch of 32" in refusal(long, tmp_path)
+    text += stage('type = "welch"; averages = 3; overlap = 0.5') + SINK
+    with running(text, tmp_path):
+        play(raw, STEPS)
+        density = read_stream(tmp_path, "out", 1).reshape(17, CHANNELS)[:, 1]
+    window = np.hanning(33)[:32]
+    ramp = (np.arange(32) - 15.5) * SCALE * window
+    wanted = np.abs(np.fft.rfft(ramp)) ** 2 * 2 / RATE / (window**2).sum()
+    # The same ramp in each epoch, whatever its height.
+    assert np.allclose(density[1:-1], wanted[1:-1], rtol=1e-3)
+
+
 # --- two sources
 
 OTHER = SOURCE.replace('"in"', '"in2"').replace('"raw"', '"other"') + VOLTS.replace("volts", "v2")

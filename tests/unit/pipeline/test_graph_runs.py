@@ -134,13 +134,14 @@ def test_a_spectrum_is_scipys(tmp_path: Path, raw: StreamWriter) -> None:
     assert np.allclose(found.reshape(PACKETS, 33, CHANNELS)[0], wanted, rtol=0, atol=1e-6)
 
 
-def test_a_packet_cut_short_has_no_spectrum_and_is_counted(
+def test_a_spectrum_is_of_so_many_samples_whatever_the_records_and_a_gap_is_counted(
     tmp_path: Path, raw: StreamWriter
 ) -> None:
     text = SOURCE + VOLTS + stage('type = "rfft"; output = "magnitude"') + SINK
     data = counts(3)
     with running(text, tmp_path) as built:
-        raw.write_block(1_000_000_000, data[:SAMPLES])
+        for start in range(0, SAMPLES, 10):
+            raw.write_block(1_000_000_000 + start * 4_000_000, data[start : start + 10])
         raw.write_block(2_000_000_000, data[SAMPLES : SAMPLES + 10])
         raw.write_block(9_000_000_000, data[-SAMPLES:])
         found = read_stream(tmp_path, "out", 2).reshape(2, 33, CHANNELS)
@@ -149,7 +150,8 @@ def test_a_packet_cut_short_has_no_spectrum_and_is_counted(
     for spectrum, packet in zip(found, (data[:SAMPLES], data[-SAMPLES:]), strict=True):
         wanted = np.abs(np.fft.rfft(packet * SCALE * window, 64, axis=0))
         assert np.allclose(spectrum, wanted, rtol=0, atol=1e-6)
-    assert (figures["own"], figures["errors"], figures["error"]) == ({"short_packets": 1.0}, 0, "")
+    assert figures["own"] == {"cut_samples": 10.0, "waiting_samples": 0.0}
+    assert (figures["errors"], figures["error"]) == (0, "")
 
 
 def test_a_stage_feeds_a_ring_and_goes_on(tmp_path: Path, raw: StreamWriter) -> None:

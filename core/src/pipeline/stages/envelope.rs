@@ -3,8 +3,10 @@
 use super::filter::Filter;
 use crate::error::RingError;
 use crate::pipeline::kernels::{Isa, Precision, Section};
+use crate::pipeline::meter::Gauge;
 use crate::pipeline::slab::BufferSlab;
 use crate::pipeline::stage::{Context, Flow, Format, Stage, Value, refuse};
+use crate::sync::Arc;
 
 /// Rectifies all channels and smooths them with a low-pass.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ impl Stage for Envelope {
 
     fn set(&mut self, name: &str, value: &Value) -> Result<(), RingError> {
         self.smoother.set(name, value)
+    }
+
+    fn gauges(&self) -> Vec<Arc<Gauge>> {
+        self.smoother.gauges()
     }
 
     fn reset(&mut self) {

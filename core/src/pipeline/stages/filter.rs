@@ -1,15 +1,18 @@
 //! A cascade of second-order sections, its state carried from packet to packet.
 #![allow(unsafe_code, reason = "the kernel writes where it reads")]
 
+use super::history::follows;
 use crate::error::RingError;
 use crate::pipeline::kernels::sos::Rows;
 use crate::pipeline::kernels::{Cascade, Isa, Precision, Section};
-use crate::pipeline::slab::{BufferSlab, DataType, LANE_STEP};
+use crate::pipeline::meter::Gauge;
+use crate::pipeline::slab::{BufferSlab, DataType, Header, LANE_STEP};
 use crate::pipeline::stage::{
     Context, Flow, Format, Place, Stage, Target, Value, refuse, refuse_value,
 };
+use crate::sync::Arc;
 
-/// Filters all channels.
+/// Filters all channels. Over a gap it goes on with the state that it has, and counts it.
 #[derive(Debug)]
 pub struct Filter {
     sections: Vec<Section>,
@@ -18,6 +21,8 @@ pub struct Filter {
     cascade: Option<Cascade>,
     /// Of counts that become volts on the way.
     scale: Option<f64>,
+    last: Option<Header>,
+    gaps: Arc<Gauge>,
 }
 
 /// Six numbers a section, as scipy lays them out.
@@ -34,7 +39,15 @@ impl Filter {
     /// A filter of sections.
     pub fn new(sections: Vec<Section>, precision: Precision, isa: Isa) -> Result<Self, RingError> {
         Cascade::new(&sections, 1, precision, isa)?;
-        Ok(Self { sections, precision, isa, cascade: None, scale: None })
+        let (cascade, scale, last, gaps) = (None, None, None, Gauge::new("gaps"));
+        Ok(Self { sections, precision, isa, cascade, scale, last, gaps })
+    }
+
+    fn look_for_a_gap(&mut self, packet: &Header) {
+        if self.last.is_some_and(|last| !follows(&last, packet)) {
+            self.gaps.add(1.0);
+        }
+        self.last = Some(*packet);
     }
 
     fn run(&mut self, rows: Rows) -> Result<(), RingError> {
@@ -71,6 +84,7 @@ impl Stage for Filter {
     }
 
     fn change(&mut self, packet: &mut BufferSlab, _: &mut Context) -> Result<Flow, RingError> {
+        self.look_for_a_gap(packet.header());
         let (stride, lanes) = (packet.lanes(), lanes_of(packet));
         let counts = packet.header().kind == DataType::Raw;
         let (rows, to) = (packet.header().samples, packet.samples_mut().as_mut_ptr());
@@ -88,6 +102,7 @@ impl Stage for Filter {
     ) -> Result<Flow, RingError> {
         let rows = packet.header().samples;
         target.check(rows)?;
+        self.look_for_a_gap(packet.header());
         let counts = packet.header().kind == DataType::Raw;
         let (from, to) = (packet.samples().as_ptr(), target.rows.as_mut_ptr());
         let (from_stride, to_stride) = (packet.lanes(), target.stride);
@@ -111,7 +126,12 @@ impl Stage for Filter {
         Ok(())
     }
 
+    fn gauges(&self) -> Vec<Arc<Gauge>> {
+        vec![Arc::clone(&self.gaps)]
+    }
+
     fn reset(&mut self) {
+        self.last = None;
         self.cascade.iter_mut().for_each(Cascade::reset);
     }
 

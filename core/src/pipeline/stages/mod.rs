@@ -5,6 +5,7 @@ mod decimate;
 mod envelope;
 mod epoch;
 mod filter;
+mod gathering;
 mod history;
 mod native;
 mod pass;

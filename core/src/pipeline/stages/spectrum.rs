@@ -1,5 +1,6 @@
-//! The spectrum of each packet.
+//! The spectrum of each stretch of so many samples.
 
+use super::gathering::Gathering;
 use crate::error::RingError;
 use crate::pipeline::kernels::{Isa, RealFft, Spectrum};
 use crate::pipeline::meter::Gauge;
@@ -7,23 +8,37 @@ use crate::pipeline::slab::{BufferSlab, DataType, LANE_STEP};
 use crate::pipeline::stage::{Context, Flow, Format, Place, Stage, Target, refuse};
 use crate::sync::Arc;
 
-/// Transforms whole packets, and leaves out those that a gap or an end cut short.
+/// Transforms as many samples as its window has, one window behind the other, whatever the packets;
+/// a gap begins anew. A packet of just that length is transformed where it lies.
 #[derive(Debug)]
 pub struct Fft {
     fft: RealFft,
     keep: Spectrum,
-    short: Arc<Gauge>,
+    lanes: usize,
+    /// Rows that wait for a whole window.
+    waiting: Vec<f32>,
+    gathering: Gathering,
 }
 
 impl Fft {
     /// A transform of `len` numbers, of which the window takes the first; the rest are zeros.
     pub fn new(len: usize, window: &[f64], keep: Spectrum, isa: Isa) -> Result<Self, RingError> {
         let fft = RealFft::new(len, window, isa)?;
-        Ok(Self { fft, keep, short: Gauge::new("short_packets") })
+        Ok(Self { fft, keep, lanes: 0, waiting: Vec::new(), gathering: Gathering::default() })
     }
 
     fn rows(&self) -> usize {
         self.keep.rows(self.fft.bins())
+    }
+
+    /// Puts rows behind those that wait.
+    fn gather(&mut self, rows: &[f32], stride: usize) {
+        let (lanes, filled) = (self.lanes, self.gathering.rows());
+        let to = self.waiting[filled * lanes..].chunks_exact_mut(lanes);
+        for (to, from) in to.zip(rows.chunks_exact(stride)) {
+            to.copy_from_slice(&from[..lanes]);
+        }
+        self.gathering.wait(filled + rows.len() / stride);
     }
 }
 
@@ -34,6 +49,8 @@ impl Stage for Fft {
             let wanted = format!("this transform needs volts, {} samples", self.fft.window_len());
             return Err(refuse(&wanted, input));
         }
+        self.lanes = input.channels.next_multiple_of(LANE_STEP);
+        self.waiting = vec![0.0; input.samples * self.lanes];
         Ok(Format { kind: DataType::Fft, samples: self.rows(), ..input })
     }
 
@@ -51,25 +68,42 @@ impl Stage for Fft {
         target: &mut Target<'_>,
         _: &mut Context,
     ) -> Result<Flow, RingError> {
-        let (wanted, found) = (self.fft.window_len(), packet.header().samples);
-        if found < wanted {
-            self.short.add(1.0);
-            return Ok(Flow::Nothing);
-        }
-        if found > wanted {
+        let (header, window) = (*packet.header(), self.fft.window_len());
+        if header.samples > window {
             return Err(RingError::Invalid(format!(
-                "this transform needs packets of {wanted} samples; found {found}"
+                "this transform needs packets of at most {window} samples; found {}",
+                header.samples
             )));
         }
         target.check(self.rows())?;
-        let lanes = packet.header().channels.next_multiple_of(LANE_STEP);
-        let (from, stride) = (packet.samples(), packet.lanes());
-        self.fft.run(from, stride, target.rows, target.stride, lanes, self.keep);
+        if !self.gathering.goes_on(&header) {
+            self.gathering.cut(self.gathering.rows());
+        }
+        let (rows, stride) = (packet.samples(), packet.lanes());
+        let taken = header.samples.min(window - self.gathering.rows());
+        let (first, rest) = rows.split_at(taken * stride);
+        if taken < window {
+            self.gather(first, stride);
+            if self.gathering.rows() < window {
+                return Ok(Flow::Nothing);
+            }
+        }
+        let (from, from_stride) =
+            if taken < window { (&self.waiting[..], self.lanes) } else { (first, stride) };
+        self.fft.run(from, from_stride, target.rows, target.stride, self.lanes, self.keep);
+        self.gathering.wait(0);
+        self.gather(rest, stride);
+        let begin = taken as i64 - window as i64;
+        (target.header.origin_nanos, target.header.first_sample) = header.place(begin);
         (target.header.kind, target.header.samples) = (DataType::Fft, self.rows());
         Ok(Flow::Next)
     }
 
     fn gauges(&self) -> Vec<Arc<Gauge>> {
-        vec![Arc::clone(&self.short)]
+        self.gathering.gauges()
+    }
+
+    fn reset(&mut self) {
+        self.gathering.reset();
     }
 }

@@ -1,12 +1,18 @@
 //! Power densities by Welch's method, and the power in bands.
 
+use super::gathering::Gathering;
 use crate::error::RingError;
 use crate::pipeline::Rate;
 use crate::pipeline::kernels::{Isa, RealFft, Spectrum};
+use crate::pipeline::meter::Gauge;
 use crate::pipeline::slab::{BufferSlab, DataType, LANE_STEP};
 use crate::pipeline::stage::{Context, Flow, Format, Place, Stage, Target, refuse};
+use crate::sync::Arc;
 
 /// Averages the spectra of overlapping segments; packets of any size may come.
+///
+/// No segment reaches over a gap, and no average does but one of epochs, which are apart by nature. The
+/// time of an average is that of its first segment's first sample.
 #[derive(Debug)]
 pub struct Welch {
     fft: RealFft,
@@ -25,6 +31,14 @@ pub struct Welch {
     power: Vec<f32>,
     sums: Vec<f64>,
     counted: usize,
+    /// An average goes on with the segments of the next epoch.
+    of_epochs: bool,
+    /// The first of the samples that wait were in a segment before.
+    overlaps: bool,
+    /// Where the average's first segment begins.
+    began: (i64, u64),
+    /// Samples that no average has had yet.
+    gathering: Gathering,
 }
 
 impl Welch {
@@ -60,6 +74,10 @@ impl Welch {
             power: Vec::new(),
             sums: Vec::new(),
             counted: 0,
+            of_epochs: false,
+            overlaps: false,
+            began: (0, 0),
+            gathering: Gathering::default(),
         })
     }
 
@@ -67,8 +85,37 @@ impl Welch {
         if self.bands.is_empty() { self.fft.bins() } else { self.bands.len() }
     }
 
-    /// Takes rows; true when an average is complete. The rest of the rows is returned.
-    fn take<'a>(&mut self, mut rows: &'a [f32], stride: usize) -> (bool, &'a [f32]) {
+    /// Averages of whole segments of several epochs.
+    pub fn of_epochs(mut self, of_epochs: bool) -> Self {
+        self.of_epochs = of_epochs;
+        self
+    }
+
+    /// An average of nothing yet.
+    fn begin(&mut self) {
+        self.sums.fill(0.0);
+        self.counted = 0;
+        self.leave_segment();
+    }
+
+    fn leave_segment(&mut self) {
+        (self.filled, self.overlaps) = (0, false);
+    }
+
+    /// Leaves out what a gap has cut: the average, or of epochs the segment.
+    fn cut(&mut self) {
+        if !self.of_epochs {
+            self.gathering.cut(self.gathering.rows());
+            return self.begin();
+        }
+        let used = if self.overlaps { self.fft.len() - self.step } else { 0 };
+        self.gathering.cut((self.filled - used).min(self.gathering.rows()));
+        self.leave_segment();
+    }
+
+    /// Takes a packet's last rows; true when an average is complete. The rest of them is returned.
+    fn take<'a>(&mut self, mut rows: &'a [f32], packet: &BufferSlab) -> (bool, &'a [f32]) {
+        let stride = packet.lanes();
         let len = self.fft.len();
         while !rows.is_empty() {
             let lanes = self.lanes;
@@ -76,7 +123,12 @@ impl Welch {
             self.filled += 1;
             rows = &rows[stride..];
             if self.filled == len {
+                if self.counted == 0 {
+                    let taken = packet.header().samples - rows.len() / stride;
+                    self.began = packet.header().place(taken as i64 - len as i64);
+                }
                 self.add_segment();
+                self.overlaps = self.step < len;
                 self.waiting.copy_within(self.step * lanes.., 0);
                 self.filled -= self.step;
                 if self.counted == self.averages {
@@ -150,7 +202,7 @@ impl Stage for Welch {
         self.segment = self.waiting.clone();
         self.power = vec![0.0; self.fft.bins() * self.lanes];
         self.sums = vec![0.0; self.fft.bins() * self.lanes];
-        (self.filled, self.counted) = (0, 0);
+        self.begin();
         Ok(Format { kind: DataType::Fft, samples: self.rows(), ..input })
     }
 
@@ -169,19 +221,29 @@ impl Stage for Welch {
         _: &mut Context,
     ) -> Result<Flow, RingError> {
         target.check(self.rows())?;
-        let (complete, rest) = self.take(packet.samples(), packet.lanes());
+        if !self.gathering.goes_on(packet.header()) {
+            self.cut();
+        }
+        let (complete, rest) = self.take(packet.samples(), packet);
         if !complete {
+            self.gathering.wait(self.gathering.rows() + packet.header().samples);
             return Ok(Flow::Nothing);
         }
         self.give(target);
+        (target.header.origin_nanos, target.header.first_sample) = self.began;
         // No second average can be complete: a packet is no longer than one.
-        self.take(rest, packet.lanes());
+        self.take(rest, packet);
+        self.gathering.wait(rest.len() / packet.lanes());
         (target.header.kind, target.header.samples) = (DataType::Fft, self.rows());
         Ok(Flow::Next)
     }
 
+    fn gauges(&self) -> Vec<Arc<Gauge>> {
+        self.gathering.gauges()
+    }
+
     fn reset(&mut self) {
-        self.sums.fill(0.0);
-        (self.filled, self.counted) = (0, 0);
+        self.gathering.reset();
+        self.begin();
     }
 }

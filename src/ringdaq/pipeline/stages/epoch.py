@@ -47,4 +47,5 @@ class Epoch(Transform):
         parameters: dict[str, Any] = {"before": before, "after": after, "late": late}
         if self.channel is not None:
             parameters["channel"] = index_of(self.channel, given, "channel")
-        return Planned((CoreStage("epoch", parameters),), replace(given, samples=before + after))
+        output = replace(given, samples=before + after, epochs=True)
+        return Planned((CoreStage("epoch", parameters),), output)

@@ -37,15 +37,16 @@ Length = Annotated[int, BeforeValidator(power_of_two)]
 
 
 class Rfft(Transform):
-    """The spectrum of each full packet.
+    """The spectrum of each stretch as long as a full packet, whatever the packets.
 
-    One that a gap or a file's end cut short has none; `short_packets` counts them.
+    Its time is its first sample's. A gap begins a new stretch: `cut_samples` counts the samples
+    before it that have no spectrum, `waiting_samples` those that wait for the rest.
     """
 
     length: Length | None = None
-    """Numbers to transform, zeros behind the packet; without it the next power of two."""
+    """Numbers to transform, zeros behind the stretch; without it the next power of two."""
     window: Literal["hann", "none"] = "hann"
-    """What the packet is weighted with."""
+    """What the stretch is weighted with."""
     output: Literal["complex", "magnitude", "power"] = "complex"
     """Two rows a frequency (real, imaginary), or one."""
 
@@ -85,7 +86,7 @@ class Averaged(Transform):
     def plan(self, given: PacketFormat, site: Site) -> Planned:  # noqa: ARG002
         """The core's `welch`."""
         need_volts(given)
-        segment = self.segment or 1 << (math.ceil(given.rate) - 1).bit_length()
+        segment = self._segment(given)
         step = max(1, round(segment * (1 - self.overlap)))
         fewest = -(-given.samples // step)
         averages = self.averages or max(fewest, int(given.rate / step), 1)
@@ -99,8 +100,23 @@ class Averaged(Transform):
         parameters: dict[str, Any] = {"segment": segment, "step": step, "averages": averages}
         if bands:
             parameters["bands"] = bands
+        if given.epochs:
+            parameters["epochs"] = 1
         output = spectrum(given, rows, unit, given.rate / (step * averages))
         return Planned((CoreStage("welch", parameters),), output)
+
+    def _segment(self, given: PacketFormat) -> int:
+        """Samples of a segment, which an epoch must hold."""
+        hertz_wide = 1 << (math.ceil(given.rate) - 1).bit_length()
+        if not given.epochs:
+            return self.segment or hertz_wide
+        longest = 1 << (given.samples.bit_length() - 1)
+        if self.segment and self.segment > longest:
+            raise RefusedError(
+                f"a segment of {self.segment} samples is longer than an epoch of {given.samples}",
+                "segment",
+            )
+        return self.segment or min(hertz_wide, longest)
 
     @abstractmethod
     def _rows(self, given: PacketFormat, segment: int) -> tuple[tuple[str, ...], list[float], str]:
@@ -108,14 +124,19 @@ class Averaged(Transform):
 
 
 class Welch(Averaged):
-    """Power densities by Welch's method, with Hann windows and each segment's mean taken away."""
+    """Power densities by Welch's method, with Hann windows and each segment's mean taken away.
+
+    A result has the time of its first segment's first sample. A gap begins a new one: `cut_samples`
+    counts the samples before it that are in none, `waiting_samples` those that wait for one. Of
+    epochs, whole segments are averaged, though they are apart.
+    """
 
     def _rows(self, given: PacketFormat, segment: int) -> tuple[tuple[str, ...], list[float], str]:
         return frequencies(segment, given.rate), [], "²/Hz"
 
 
 class BandPower(Averaged):
-    """The power in bands, from Welch's densities."""
+    """The power in bands, from Welch's densities; times and gaps are as of `welch`."""
 
     bands: Annotated[dict[str, Bounds], Field(min_length=1)] = BANDS
     """From and to in hertz, by name; the first edge belongs to the band, the last does not."""
