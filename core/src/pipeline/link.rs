@@ -160,24 +160,37 @@ impl Link {
         })
     }
 
+    fn copy_of(&self, packet: &BufferSlab) -> Result<Packet<BufferSlab>, RingError> {
+        let mut copy = self.spare()?;
+        copy.copy_from(packet)?;
+        Ok(copy)
+    }
+
     /// The packet, or a copy of it where others read it, to be written.
     fn owned(&self, held: Held) -> Result<Packet<BufferSlab>, (Held, RingError)> {
         let shared = match held.thawed() {
             Held::Owned(packet) => return Ok(packet),
             Held::Shared(shared) => shared,
         };
-        let copied = self.spare().and_then(|mut packet| {
-            packet.copy_from(&shared)?;
-            Ok(packet)
-        });
-        copied.map_err(|error| (Held::Shared(shared), error))
+        self.copy_of(&shared).map_err(|error| (Held::Shared(shared), error))
+    }
+
+    /// Whether a failure must leave the packet as it came.
+    fn bypasses(&self) -> bool {
+        self.on_error == OnError::Bypass && self.same_form
     }
 
     fn in_place(&mut self, held: Held, context: &mut Context) -> Worked {
-        let mut packet = match self.owned(held) {
-            Ok(packet) => packet,
-            Err((held, error)) => return (Some(held), Err(error)),
-        };
+        if self.bypasses() {
+            return self.on_a_copy(held, |link, copy| link.change(copy, context));
+        }
+        match self.owned(held) {
+            Ok(packet) => self.change(packet, context),
+            Err((held, error)) => (Some(held), Err(error)),
+        }
+    }
+
+    fn change(&mut self, mut packet: Packet<BufferSlab>, context: &mut Context) -> Worked {
         let stage = &mut self.stage;
         let flow = guarded(|| stage.change(&mut packet, context));
         (Some(Held::Owned(packet)), flow)
@@ -187,10 +200,27 @@ impl Link {
         if self.stage.place() == Place::Lent {
             return self.stage.lend(held, context);
         }
+        if self.bypasses() {
+            return self.on_a_copy(held, |link, copy| link.stage.lend(Held::Owned(copy), context));
+        }
         match self.owned(held) {
             Ok(packet) => self.stage.lend(Held::Owned(packet), context),
             Err((held, error)) => (Some(held), Err(error)),
         }
+    }
+
+    /// Lets the stage write a copy: one that fails half way leaves a packet that is neither the one nor
+    /// the other, and what it was given goes on instead.
+    fn on_a_copy(
+        &mut self,
+        held: Held,
+        work: impl FnOnce(&mut Self, Packet<BufferSlab>) -> Worked,
+    ) -> Worked {
+        let (worked, flow) = match self.copy_of(held.slab()) {
+            Ok(packet) => work(self, packet),
+            Err(error) => return (Some(held), Err(error)),
+        };
+        if flow.is_err() { (Some(held), flow) } else { (worked, flow) }
     }
 
     fn elsewhere(&mut self, held: Held, context: &mut Context) -> Worked {
@@ -248,7 +278,7 @@ impl Link {
         let shared = matches!(&held, Held::Shared(packet) if !packet.is_mutable());
         match self.stage.place() {
             Place::Same => self.in_place(held, context),
-            Place::Any if !shared => self.in_place(held, context),
+            Place::Any if !shared && !self.bypasses() => self.in_place(held, context),
             Place::Any | Place::Other => self.elsewhere(held, context),
             Place::Lent | Place::LentToWrite => self.lent(held, context),
         }
