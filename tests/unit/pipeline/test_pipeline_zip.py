@@ -123,6 +123,20 @@ def test_what_one_side_loses_is_left_out_and_counted() -> None:
         assert seconds == set(range(20)) - {5, 6, 11}
 
 
+def test_a_gap_that_passes_for_jitter_shows_in_how_far_a_side_is_astray() -> None:
+    with zipped() as pipeline:
+        block = np.zeros((SAMPLES, 2), np.float32)
+        for packet in range(10):
+            late = 40 if packet >= 6 else 0
+            nanos = (packet * SAMPLES + late) * 4_000_000
+            pipeline.write("b", block, origin_nanos=nanos)
+            pipeline.write("a", np.zeros((SAMPLES, 3), np.float32), packet * 10**9)
+        assert pipeline.drain(TIMEOUT)
+        figures = dict(pipeline.gauges("ab"))
+        assert (figures["missing_second"], figures["astray_first"]) == (0, 0)
+        assert 1 < figures["astray_second"] <= 40
+
+
 def test_a_side_that_goes_silent_does_not_hold_the_other() -> None:
     with zipped(keep_secs=1.0) as pipeline:
         found = both(pipeline, Board(3), Board(2), range(20), set(range(10, 20)))

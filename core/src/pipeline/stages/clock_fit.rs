@@ -67,6 +67,14 @@ impl ClockFit {
         -1e6 * self.excess() / (self.period_nanos + self.excess())
     }
 
+    /// How many samples later than the line says a stamp is.
+    pub fn astray(&self, place: u64, nanos: i64) -> f64 {
+        let Some((start, later)) = self.nanos_at(place) else {
+            return 0.0;
+        };
+        ((nanos - start) as f64 - later) / self.period_nanos
+    }
+
     /// When the sample at a place was taken: ns after the first stamp, which is returned too.
     pub fn nanos_at(&self, place: u64) -> Option<(i64, f64)> {
         let (first, start) = self.base?;

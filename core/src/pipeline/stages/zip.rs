@@ -39,10 +39,12 @@ struct Side {
     done: u64,
     /// Rows that lacked a partner, for this one had lost it or did not come.
     missing: Arc<Gauge>,
+    /// Samples from the line through all stamps to the newest one.
+    astray: Arc<Gauge>,
 }
 
 impl Side {
-    fn new(missing: &'static str) -> Self {
+    fn new(missing: &'static str, astray: &'static str) -> Self {
         Self {
             history: History::default(),
             clock: ClockFit::new(1.0, 1.0),
@@ -50,6 +52,7 @@ impl Side {
             channels: 0,
             done: 0,
             missing: Gauge::new(missing),
+            astray: Gauge::new(astray),
         }
     }
 
@@ -92,16 +95,16 @@ impl Side {
             }
         }
         let (begin, samples) = (self.history.end(), header.samples);
-        match stamps {
-            Stamps::Packets => self.clock.observe(begin, header.sample_timestamp(0), samples),
+        let (place, stamp) = match stamps {
+            Stamps::Packets => (begin, header.sample_timestamp(0)),
             Stamps::Arrival if header.entered_nanos == 0 => {
                 let text = "these packets do not say when they came in; use their own times";
                 return Err(RingError::Invalid(text.into()));
             }
-            Stamps::Arrival => {
-                self.clock.observe(begin + samples as u64, header.entered_nanos, samples);
-            }
-        }
+            Stamps::Arrival => (begin + samples as u64, header.entered_nanos),
+        };
+        self.astray.set(self.clock.astray(place, stamp));
+        self.clock.observe(place, stamp, samples);
         self.history.push(packet);
         self.newest = Some(header);
         Ok(())
@@ -147,7 +150,8 @@ impl Zip {
                  {memory_secs} s"
             )));
         }
-        let (first, second) = (Side::new("missing_first"), Side::new("missing_second"));
+        let first = Side::new("missing_first", "astray_first");
+        let second = Side::new("missing_second", "astray_second");
         let drift = Gauge::new("drift_ppm");
         Ok(Self { first, second, stamps, keep_secs, memory_secs, samples: 0, made: 0, drift })
     }
@@ -281,7 +285,9 @@ impl Stage for Zip {
     }
 
     fn gauges(&self) -> Vec<Arc<Gauge>> {
-        [&self.drift, &self.first.missing, &self.second.missing].map(Arc::clone).to_vec()
+        let (first, second) = (&self.first, &self.second);
+        let all = [&self.drift, &first.missing, &second.missing, &first.astray, &second.astray];
+        all.map(Arc::clone).to_vec()
     }
 
     fn reset(&mut self) {
