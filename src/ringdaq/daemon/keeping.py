@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LOOK_SECS = 0.5
 MOST_SECS = 366 * 86_400.0
 TRIES = 20
+MARGIN_NANOS = NANOS_PER_SEC // 2
+MARGIN_SHARE = 16
+"""Of what a full ring holds, so much at most is left to be overwritten before it can be saved."""
 
 
 @dataclass
@@ -284,7 +287,7 @@ def past_of(path: Path, since_nanos: int) -> dict[str, Any] | None:
             now = reader.statistics()
             if now.last_nanos is None or now.last_nanos < since_nanos:
                 return None
-            sequence, rows = first_since(reader, now, since_nanos)
+            sequence, rows = first_since(reader, now, max(since_nanos, _lasting_since(now)))
             return {
                 "name": reader.spec.name,
                 "path": str(path),
@@ -298,6 +301,16 @@ def past_of(path: Path, since_nanos: int) -> dict[str, Any] | None:
     except (OSError, StreamError) as error:
         log.warning("a ring cannot be saved: %s", error)
         return None
+
+
+def _lasting_since(now: RingStatistics) -> int:
+    """From when on rows are still there when the recorder comes; the oldest ones of a full ring are
+    overwritten meanwhile."""
+    if now.first_nanos is None or now.last_nanos is None:
+        return 0
+    full = now.oldest_sequence > 0 and now.writer_alive and not now.closed
+    margin = min(MARGIN_NANOS, (now.last_nanos - now.first_nanos) // MARGIN_SHARE)
+    return now.first_nanos + margin if full else now.first_nanos
 
 
 def first_since(reader: StreamReader, now: RingStatistics, since_nanos: int) -> tuple[int, int]:
