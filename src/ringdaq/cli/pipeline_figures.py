@@ -15,7 +15,7 @@ MISSED = {
     "lost": "triggers without an epoch",
     "missing_first": "rows of the first input without a partner",
     "missing_second": "rows of the second input without a partner",
-    "short_packets": "packets too short for a spectrum",
+    "cut_samples": "samples before a gap, too few for a spectrum",
 }
 """What stages count themselves of things that led to no result."""
 ENDS = ("source or sink", "state", "packets", "errors", "dropped", "restarts")

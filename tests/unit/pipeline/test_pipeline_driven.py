@@ -17,7 +17,7 @@ import ringdaq_core as core
 from graph_stand import CHANNELS, SAMPLES, SINK, SOURCE, VOLTS, counts, graph_of, play, raw_stream
 from graph_stand import wait_until as wait
 
-from ringdaq.cli.pipeline_figures import missed
+from ringdaq.cli.pipeline_figures import MISSED, missed
 from ringdaq.errors import ConfigError, PipelineError, ServiceError
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.pipeline import build
@@ -218,6 +218,27 @@ def test_what_led_to_no_result_is_told_though_no_packet_is_lost(
         figures = pipeline.statistics()
         assert missed(figures) == ["cut: 1 triggers without an epoch"]
         assert figures["lost"] == 0
+
+
+def test_what_is_told_of_stages_is_what_they_count(tmp_path: Path, raw: StreamWriter) -> None:
+    spec = StreamSpec("raw2", "samples", raw.spec.channels, sample_rate=raw.spec.sample_rate)
+    stages = (
+        'name = "cut"\ntype = "epoch"\ninput = "step"\nbefore_secs = 0.1\nafter_secs = 0.1\n',
+        'name = "out2"\ntype = "ring_sink"\n',
+        'name = "spectra"\ntype = "rfft"\ninput = "volts"\nlength = 64\n',
+        'name = "out3"\ntype = "ring_sink"\n',
+        'name = "in2"\ntype = "ring_source"\nstream = "raw2"\n',
+        'name = "volts2"\ntype = "to_voltage"\n',
+        'name = "both"\ntype = "zip"\ninput = ["volts", "volts2"]\nsecond_prefix = "b-"\n',
+        'name = "out4"\ntype = "ring_sink"\n',
+    )
+    text = SOURCE + VOLTS + STEP + SINK + "".join(f"[[stage]]\n{one}" for one in stages)
+    with (
+        StreamWriter.create(tmp_path, spec, capacity_bytes=1 << 20),
+        driven(text, tmp_path) as pipeline,
+    ):
+        counted = pipeline.statistics()["stages"].values()
+        assert set(MISSED) <= {key for stage in counted for key in stage["own"]}
 
 
 class Refusing:
