@@ -166,6 +166,24 @@ def answer(stand, max_points):
         return None
 
 
+def test_a_ring_that_is_overwritten_as_a_whole_while_rows_are_looked_for_is_looked_at_again(
+    stand, meter, monkeypatch
+):
+    wait = [True]
+    find = RingSource.find
+
+    def after_more(self, nanos):
+        if wait:
+            wait.clear()
+            append(meter, 2 * meter.statistics().held_rows)
+        return find(self, nanos)
+
+    monkeypatch.setattr(RingSource, "find", after_more)
+    found = stand.desk.query("meter")
+    assert found.rows + sum(gap.rows or 0 for gap in found.gaps) > 0
+    assert found.values("x").tolist()[-1:] == [meter.statistics().rows - 1]
+
+
 @pytest.mark.parametrize("max_points", [None, 50])
 def test_a_ring_that_is_overwritten_quickly_answers_or_says_that_it_is_too_quick(
     stand, meter, max_points

@@ -95,9 +95,12 @@ class SourceHistory:
         raise self._too_fast()
 
     def _place(self, since_nanos: int, until_nanos: int, attempt: int) -> Place | None:
+        _, there = self.source.held()
         start, end = self.between(since_nanos, until_nanos)
         first = _further(start, end, attempt)
         if first >= end:
+            if self.source.held()[0] > there:  # all of it was overwritten meanwhile
+                raise self._gone(there)
             return None
         times = self.time_of(first), self.time_of(end - 1)
         return Place(first, end, *times, first > start or start <= self.source.held()[0])
