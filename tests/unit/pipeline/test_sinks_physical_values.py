@@ -63,8 +63,12 @@ def test_lsl(kind: str) -> None:
     (stream,) = pylsl.resolve_byprop("name", name, timeout=20)
     inlet = pylsl.StreamInlet(stream)
     inlet.open_stream(timeout=20)
-    sink.take(view(STORED[:1], FORMS[kind]))
-    found, _ = inlet.pull_sample(timeout=20)
+    found = None
+    for _ in range(100):  # until the outlet knows of its reader
+        sink.take(view(STORED[:1], FORMS[kind]))
+        found, _ = inlet.pull_sample(timeout=0.2)
+        if found is not None:
+            break
     assert inlet.info(timeout=20).get_channel_units() == ["microvolts"]
     inlet.close_stream()
     sink.close()
