@@ -47,7 +47,7 @@ class LslInlet:
         source_id: str = ""
         """Of the device behind it."""
         timeout_secs: Annotated[float, Field(gt=0, le=600)] = 10.0
-        """How long one look for the stream takes; under a daemon the next follows until it is there."""
+        """How long one look for the stream takes; under a daemon, the next one follows."""
         samples: Annotated[int, Field(ge=1, le=100_000)] | None = None
         """Rows of a packet; without it, as many as 10 ms hold."""
         unit: str = ""
