@@ -288,7 +288,10 @@ class RingWriter:
 class Appender:
     """Appends rows, stamped by the core; several become one record."""
 
-    def append(self, *values: object) -> None: ...
+    @property
+    def append(self) -> Callable[..., None]:
+        """What takes a row of values; None is a missing value."""
+
     def flush(self) -> None:
         """Commit the rows that wait."""
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::PyCFunction;
 
 use super::errors::InvalidError;
 use super::shared::{Shared, closed};
+use super::values::{RowValues, append_of};
 use super::writer::PyRingWriter;
 use crate::arrow::Schema;
 use crate::region::clock_nanos;
@@ -24,7 +25,11 @@ pub struct PyAppender {
 }
 
 impl PyAppender {
-    fn try_append(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+    pub fn append_row<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
+        self.try_append(py, values).map_err(|error| self.in_words(py, &error))
+    }
+
+    fn try_append<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
         let (wanted, found) = (self.schema.columns().len() - 1, values.len());
         if wanted != found {
             let text = format!("a row needs {wanted} values; found {found}");
@@ -45,7 +50,7 @@ impl PyAppender {
             // Nobody waits, so this row need not either; a whole record at once is the shortest way.
             pending.committed_nanos = clock;
             inner.hail();
-            if inner.fill_row(&self.schema, time_nanos, values)? {
+            if inner.fill_row(py, &self.schema, time_nanos, values.iter())? {
                 let (ring, encoder) = inner.ready()?;
                 encoder.write_row(ring, time_nanos)?;
                 return Ok(());
@@ -53,7 +58,7 @@ impl PyAppender {
             drop(inner);
             return self.append_alone(py, time_nanos, values);
         }
-        if !pending.push(&self.schema, time_nanos, clock, values)? {
+        if !pending.push(py, &self.schema, (time_nanos, clock), values.iter())? {
             drop(inner);
             return self.append_alone(py, time_nanos, values);
         }
@@ -72,21 +77,21 @@ impl PyAppender {
     }
 
     /// Rows with a missing value or text become records of their own, after those that wait.
-    fn append_alone(
+    fn append_alone<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         time_nanos: i64,
-        values: &Bound<'_, PyTuple>,
+        values: RowValues<'_, 'py>,
     ) -> PyResult<()> {
-        self.writer.get().append_slowly(py, time_nanos, values).map(drop)
+        self.writer.get().append_slowly(py, time_nanos, values.iter()).map(drop)
     }
 }
 
 #[pymethods]
 impl PyAppender {
-    #[pyo3(signature = (*values))]
-    fn append(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.try_append(py, values).map_err(|error| self.in_words(py, &error))
+    #[getter]
+    fn append<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyCFunction>> {
+        append_of(slf)
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {

@@ -145,6 +145,7 @@ fn put_bool(value: &Bound<'_, PyAny>, place: &mut [u8]) -> PyResult<()> {
 }
 
 /// Writes one value in its column's form.
+#[inline]
 pub fn put_value(kind: ColumnKind, value: &Bound<'_, PyAny>, place: &mut [u8]) -> PyResult<()> {
     let primitive = match kind {
         ColumnKind::Number(primitive) => primitive,

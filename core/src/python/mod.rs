@@ -21,6 +21,7 @@ mod reader;
 mod rhai;
 mod schema;
 mod shared;
+mod values;
 mod watch;
 mod writer;
 

@@ -1,10 +1,9 @@
 //! What the writer, its appender and its loans share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyTuple;
 
 use super::columns::put_value;
 use super::errors::{ClosedError, InvalidError};
@@ -56,9 +55,17 @@ pub fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
 impl Shared {
     /// Refused in a fork, whose rows and counters are old copies: what it committed or closed, the
     /// maker's readers would see. A thread that did not come along may hold the lock there for ever.
+    #[inline]
     pub fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
         self.maker.check()?;
-        Ok(self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
+        match self.inner.try_lock() {
+            Ok(inner) => Ok(inner),
+            Err(TryLockError::Poisoned(inner)) => Ok(inner.into_inner()),
+            // The other may wait for the interpreter, so this thread must not keep it.
+            Err(TryLockError::WouldBlock) => {
+                Ok(self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
+            }
+        }
     }
 
     /// For threads that do not hold the interpreter.
@@ -140,11 +147,12 @@ impl Inner {
     }
 
     /// Fills the row image; false if a value is missing or rows vary in size.
-    pub fn fill_row(
+    pub fn fill_row<'a, 'py: 'a>(
         &mut self,
+        py: Python<'py>,
         schema: &Schema,
         time_nanos: i64,
-        values: &Bound<'_, PyTuple>,
+        values: impl Iterator<Item = Borrowed<'a, 'py, PyAny>>,
     ) -> PyResult<bool> {
         let (places, image) = self.encoder.row_parts();
         let Some((time_at, places)) = places.split_first() else {
@@ -152,12 +160,12 @@ impl Inner {
         };
         image[*time_at..*time_at + 8].copy_from_slice(&time_nanos.to_le_bytes());
         let columns = &schema.columns()[1..];
-        for ((column, place), value) in columns.iter().zip(places).zip(values.iter_borrowed()) {
+        for ((column, place), value) in columns.iter().zip(places).zip(values) {
             if value.is_none() {
                 return Ok(false);
             }
             put_value(column.kind, &value, &mut image[*place..])
-                .map_err(|e| blame(values.py(), column, &e))?;
+                .map_err(|e| blame(py, column, &e))?;
         }
         Ok(true)
     }
@@ -165,29 +173,37 @@ impl Inner {
 
 impl Pending {
     /// Adds a row; false if a value is missing.
-    pub fn push(
+    #[inline]
+    pub fn push<'a, 'py: 'a>(
         &mut self,
+        py: Python<'py>,
         schema: &Schema,
-        time_nanos: i64,
-        clock: i64,
-        values: &Bound<'_, PyTuple>,
+        (time_nanos, clock): (i64, i64),
+        values: impl Iterator<Item = Borrowed<'a, 'py, PyAny>>,
     ) -> PyResult<bool> {
         let columns = schema.columns().iter().enumerate().skip(1);
-        for ((index, column), value) in columns.zip(values.iter_borrowed()) {
-            if value.is_none() {
+        for ((index, column), value) in columns.zip(values) {
+            let put = self.put(index, column.kind, &value);
+            if !put.map_err(|e| blame(py, column, &e))? {
                 return Ok(false);
             }
-            let put = match column.kind {
-                ColumnKind::Bool => {
-                    value.extract::<bool>().map(|value| self.rows.set_bool(index, value))
-                }
-                kind => put_value(kind, &value, self.rows.place(index)),
-            };
-            put.map_err(|e| blame(values.py(), column, &e))?;
         }
         self.rows.push(time_nanos, clock);
         if self.rows.rows() == 1 {
             self.alarm.set(clock + self.deadline_nanos);
+        }
+        Ok(true)
+    }
+
+    /// Sets the next row's value of a column; false if it is missing.
+    #[inline]
+    fn put(&mut self, index: usize, kind: ColumnKind, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        if value.is_none() {
+            return Ok(false);
+        }
+        match kind {
+            ColumnKind::Bool => self.rows.set_bool(index, value.extract()?),
+            kind => put_value(kind, value, self.rows.place(index))?,
         }
         Ok(true)
     }

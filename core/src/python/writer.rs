@@ -57,15 +57,15 @@ impl PyRingWriter {
         }
     }
 
-    pub fn append_slowly(
+    pub fn append_slowly<'a, 'py: 'a>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         time: i64,
-        values: &Bound<'_, PyTuple>,
+        values: impl Iterator<Item = Borrowed<'a, 'py, PyAny>>,
     ) -> PyResult<u64> {
         let mut columns =
             vec![OwnedColumn { owned: time.to_le_bytes().into(), ..Default::default() }];
-        for (column, value) in self.schema.columns()[1..].iter().zip(values.iter()) {
+        for (column, value) in self.schema.columns()[1..].iter().zip(values) {
             let taken = OwnedColumn::from_value(column.kind, &value);
             columns.push(taken.map_err(|e| blame(py, column, &e))?);
         }
@@ -158,12 +158,12 @@ impl PyRingWriter {
         }
         let mut inner = self.shared.lock(py)?;
         inner.hail();
-        if inner.fill_row(&self.schema, time_nanos, values)? {
+        if inner.fill_row(py, &self.schema, time_nanos, values.iter_borrowed())? {
             let (ring, encoder) = inner.ready()?;
             return Ok(encoder.write_row(ring, time_nanos)?);
         }
         drop(inner);
-        self.append_slowly(py, time_nanos, values)
+        self.append_slowly(py, time_nanos, values.iter_borrowed())
     }
 
     fn write(

@@ -169,6 +169,41 @@ def test_a_value_that_does_not_fit_leaves_no_row(make_writer, scalar_spec):
         assert values(reader) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("row", [(), (1, 2)], ids=["too few", "too many"])
+def test_rows_of_another_length_are_refused(make_writer, scalar_spec, row):
+    writer = make_writer(scalar_spec)
+    appender = writer.appender(deadline_secs=FOREVER_SECS)
+    with pytest.raises(StreamError, match=f"needs 1 values; found {len(row)}"):
+        appender.append(*row)
+    with pytest.raises(TypeError, match="keyword"):
+        appender.append(x=1)
+    appender.append(7)
+    with StreamReader.open(writer.path) as reader:
+        assert values(reader) == [7]
+
+
+def test_it_keeps_nothing_of_what_it_was_given(make_writer, scalar_spec):
+    appender = make_writer(scalar_spec).appender(deadline_secs=FOREVER_SECS)
+    value, text = 1 << 40, "no number" * 2
+    before = sys.getrefcount(value), sys.getrefcount(text)
+    for _ in range(1000):
+        appender.append(value)
+        with pytest.raises(StreamError):
+            appender.append(text)
+    assert (sys.getrefcount(value), sys.getrefcount(text)) == before
+
+
+def test_the_way_in_outlives_who_gave_it(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    append = writer.appender(deadline_secs=FOREVER_SECS).append
+    append(7)
+    writer.close()
+    with pytest.raises(ClosedStreamError):
+        append(8)
+    with StreamReader.open(writer.path) as reader:
+        assert values(reader) == [7]
+
+
 def test_appenders_that_make_no_sense_are_refused(make_writer, scalar_spec, samples_spec):
     with pytest.raises(StreamError, match="at least a row"):
         make_writer(scalar_spec).appender(rows=0)
