@@ -26,7 +26,9 @@ pub struct PyAppender {
 
 impl PyAppender {
     pub fn append_row<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
-        self.try_append(py, values).map_err(|error| self.in_words(py, &error))
+        // What is dropped outside of `attach` waits for the next call that PyO3 itself receives.
+        let in_words = |error| Python::attach(move |py| self.in_words(py, &error));
+        self.try_append(py, values).map_err(in_words)
     }
 
     fn try_append<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {

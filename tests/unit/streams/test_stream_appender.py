@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,26 @@ def test_it_keeps_nothing_of_what_it_was_given(make_writer, scalar_spec):
         with pytest.raises(StreamError):
             appender.append(text)
     assert (sys.getrefcount(value), sys.getrefcount(text)) == before
+
+
+def test_it_keeps_no_error_of_a_value(make_writer):
+    spec = StreamSpec("bad", "rows", (Channel("x", "float64"),))
+    raised: list[weakref.ref[BaseException]] = []
+
+    class BadError(Exception):
+        pass
+
+    class Bad:
+        def __float__(self) -> float:
+            error = BadError("no value today")
+            raised.append(weakref.ref(error))
+            raise error
+
+    appender = make_writer(spec).appender(deadline_secs=FOREVER_SECS)
+    for _ in range(100):
+        with pytest.raises(StreamError, match="no value today"):
+            appender.append(Bad())
+    assert sum(ref() is not None for ref in raised) <= 1
 
 
 def test_the_way_in_outlives_who_gave_it(make_writer, scalar_spec):
