@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ringdaq.gateway.ring_files import Ring
-from ringdaq.model import SAMPLES, Channel
+from ringdaq.model import SAMPLES, Channel, StreamSpec
 from ringdaq.streams import Record
 
 Array = np.ndarray[Any, Any]
@@ -53,17 +53,17 @@ class RingBatch:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """Single values by channel; channels of images have none."""
-        parts = [_columns(record, self.spec.channels) for record in self.records]
+        parts = [_columns(record, self.spec) for record in self.records]
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 
-def _columns(record: Record, channels: tuple[Channel, ...]) -> dict[str, Column]:
+def _columns(record: Record, spec: StreamSpec) -> dict[str, Column]:
     times, stored, masks = record.times(), record.columns(), record.masks()
-    if SAMPLES in stored and stored[SAMPLES].ndim == 2:
-        block = stored[SAMPLES]
-        return {c.name: Column(times, _physical(block[:, i], c)) for i, c in enumerate(channels)}
+    if spec.kind == "samples":
+        columns = enumerate(spec.channels)
+        return {c.name: Column(times, _physical(stored[SAMPLES][:, i], c)) for i, c in columns}
     found = {}
-    for channel in channels:
+    for channel in spec.channels:
         if channel.shape:
             continue
         column = Column(times, stored[channel.name])
