@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ringdaq.errors import BadRequestError, RingdaqError
+from ringdaq.errors import BadRequestError
 from ringdaq.gateway.batch import Column, RingBatch
-from ringdaq.gateway.wakeup import Wakeup
+from ringdaq.gateway.outlet import Outlet
 from ringdaq.gateway.wishes import ChannelFilter
 from ringdaq.model import Channel, StreamSpec
 from ringdaq.v1 import control_pb2
@@ -93,7 +93,7 @@ class PointQueue:
         return message
 
 
-class MeasurementSubscription:
+class MeasurementSubscription(Outlet):
     """One client's wish, and what waits for it."""
 
     def __init__(self, wanted: ChannelFilter, *, max_rate_hz: float = 0.0) -> None:
@@ -101,14 +101,12 @@ class MeasurementSubscription:
             raise BadRequestError(
                 f"max_rate_hz must be from 0 (no limit) to {MAX_RATE_HZ:g}; found {max_rate_hz}"
             )
+        super().__init__()
         self.wish = wanted
         self._max_rate_hz = max_rate_hz
         self._lock = threading.Lock()
         self._queues: dict[str, dict[str, PointQueue]] = {}
         self._gone: set[str] = set()
-        self._failure: RingdaqError | None = None
-        self._ended = False
-        self._wakeup = Wakeup()
 
     def _queue(self, stream: str, channel: Channel) -> PointQueue:
         queues = self._queues.setdefault(stream, {})
@@ -134,11 +132,6 @@ class MeasurementSubscription:
                 self._queue(spec.name, channel).dropped += rows
         self._wakeup.set()
 
-    def fail(self, error: RingdaqError) -> None:
-        """End the subscription with an error."""
-        self._failure = error
-        self._wakeup.set()
-
     def gone(self, stream: str) -> None:
         """Keep nothing for a stream any more, once what waits of it is taken."""
         with self._lock:
@@ -147,24 +140,12 @@ class MeasurementSubscription:
             self._gone.add(stream)
         self._wakeup.set()
 
-    def end(self) -> None:
-        """Nothing will come any more."""
-        self._ended = True
-        self._wakeup.set()
-
     async def take(self) -> list[control_pb2.ChannelPoints]:
         """Wait until there is something to tell; nothing at the end.
 
         Raises what a stream failed with.
         """
-        while True:
-            ended = self._ended
-            if not ended:
-                await self._wakeup.wait()
-            if self._failure is not None:
-                raise self._failure
-            if (messages := self._taken()) or ended:
-                return messages
+        return await self._take(self._taken)
 
     def _taken(self) -> list[control_pb2.ChannelPoints]:
         with self._lock:

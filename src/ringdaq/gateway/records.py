@@ -6,10 +6,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from ringdaq.errors import RingdaqError
 from ringdaq.gateway.batch import RingBatch
+from ringdaq.gateway.outlet import Outlet
 from ringdaq.gateway.ring_files import Ring
-from ringdaq.gateway.wakeup import Wakeup
 from ringdaq.gateway.wishes import StreamWish
 from ringdaq.model import StreamSpec
 from ringdaq.streams import Record
@@ -27,13 +26,14 @@ class Waiting:
     skipped_rows: int = 0
 
 
-class RecordQueue:
+class RecordQueue(Outlet):
     """One client's wish for a stream's records; full, it drops the oldest and counts them.
 
     It may be told to keep the newest alone: then the others are skipped, not lost.
     """
 
     def __init__(self, stream: str, *, capacity_bytes: int) -> None:
+        super().__init__()
         self.stream = stream
         self.wish = StreamWish(stream)
         self._capacity_bytes = capacity_bytes
@@ -43,9 +43,6 @@ class RecordQueue:
         self._newest_alone = False
         self._lost_records = 0
         self._lost_rows = 0
-        self._failure: RingdaqError | None = None
-        self._ended = False
-        self._wakeup = Wakeup()
 
     def offer(self, batch: RingBatch) -> None:
         """Queue new records."""
@@ -97,32 +94,15 @@ class RecordQueue:
             self._lost_records += records
             self._lost_rows += rows
 
-    def fail(self, error: RingdaqError) -> None:
-        """End the subscription with an error."""
-        self._failure = error
-        self._wakeup.set()
-
     def gone(self, stream: str) -> None:
         """Nothing is kept for a stream beside its records."""
-
-    def end(self) -> None:
-        """No record will come any more."""
-        self._ended = True
-        self._wakeup.set()
 
     async def records(self) -> list[Waiting]:
         """Wait for records, and take out all that are there; none at the end.
 
         Raises what made the stream fail.
         """
-        while True:
-            ended = self._ended
-            if not ended:
-                await self._wakeup.wait()
-            if self._failure is not None:
-                raise self._failure
-            if (waiting := self._drain()) or ended:
-                return waiting
+        return await self._take(self._drain)
 
     async def wait(self) -> bool:
         """Wait for a record; `False` if none will come. Raises what made the stream fail."""
