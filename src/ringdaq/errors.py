@@ -140,7 +140,12 @@ class WriterGoneError(StreamError):
 
 
 class OverrunError(StreamError):
-    """The writer lapped the reader."""
+    """The writer lapped the reader.
+
+    From the record that was wanted to `resume_at`, the oldest one left, `lost_records` are gone.
+    `lost_rows` are the rows in them; -1 where neither the ring nor this reader remembers where it
+    was, which takes a reader that meanwhile looked elsewhere. `follow` always knows.
+    """
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ def travel(directory: Path, seconds: float) -> dict[str, Counts]:
     for name, traveller in travellers.items():
         traveller.drain()
         settle(written[name], traveller.counts)
-        traveller.reader.close()
+        traveller.close()
     return {name: traveller.counts for name, traveller in travellers.items()}
 
 
