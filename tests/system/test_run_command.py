@@ -9,8 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import h5py
 import pytest
+from process_stand import until
+
+from ringdaq.cli.local import LocalDaemon
+from ringdaq.cli.private import PrivateDaemon
+from ringdaq.errors import BusyError, DaemonUnreachableError
 
 RUN = [sys.executable, "-P", "-m", "ringdaq.cli", "run"]
 RIG = """\
@@ -163,3 +169,26 @@ def test_only_what_is_needed_must_be_installed(rig, tmp_path, missing, code, wor
     )
     assert done.returncode == code, done.stderr
     assert words in done.stderr
+
+
+def is_gone(daemon: LocalDaemon) -> bool:
+    try:
+        daemon.connect().close()
+    except DaemonUnreachableError:
+        return True
+    return False
+
+
+def refused_once_gone(rig: Path, refusal: Exception) -> None:
+    with PrivateDaemon(rig, options=("--no-gateway",)) as daemon:
+        until(lambda: is_gone(daemon))
+        raise refusal
+
+
+@pytest.mark.parametrize("refusal", [BusyError, DaemonUnreachableError])
+def test_a_daemon_that_goes_by_itself_says_why(rig, tmp_path, monkeypatch, capsys, refusal) -> None:
+    monkeypatch.setenv("PYTHONPATH", without(tmp_path, "h5py")["PYTHONPATH"])
+    with pytest.raises(click.exceptions.Exit) as ended:
+        refused_once_gone(rig, refusal("it takes nothing more"))
+    assert ended.value.exit_code == 4
+    assert "pip install 'ringdaq[record]'" in capsys.readouterr().err

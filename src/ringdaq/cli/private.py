@@ -15,7 +15,7 @@ from ringdaq.cli.children import RINGDAQ, Children, end
 from ringdaq.cli.exit_codes import FAILED
 from ringdaq.cli.local import LocalDaemon, find_daemon
 from ringdaq.cli.output import say
-from ringdaq.errors import DaemonUnreachableError, ServiceError
+from ringdaq.errors import BusyError, DaemonUnreachableError, ServiceError
 
 if TYPE_CHECKING:
     import subprocess
@@ -90,9 +90,11 @@ class PrivateDaemon:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if isinstance(error, DaemonUnreachableError) and self._process is not None:
+            # One that goes by itself takes nothing more before it cannot be reached.
+            going = isinstance(error, BusyError | DaemonUnreachableError)
+            if going and self._process is not None:
                 code = end(self._process, STOP_SECS)
-                if code > 0:  # it went by itself, and said why
+                if code > 0:  # it said why
                     self._give_up(code)
         finally:
             self.close()
