@@ -29,7 +29,11 @@ class LocalDaemon:
     def connect(self) -> ControlClient:
         """Open its control socket as a user's shell."""
         client = ControlClient.connect(self.control_socket)
-        client.call("hello", {"role": "cli", "pid": os.getpid()})
+        try:
+            client.call("hello", {"role": "cli", "pid": os.getpid()})
+        except BaseException:
+            client.close()
+            raise
         return client
 
 

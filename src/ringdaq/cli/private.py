@@ -77,11 +77,17 @@ class PrivateDaemon:
 
     def _last_words(self) -> str:
         """What the daemon and its parts called errors, without the log; else the log's end."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        first = next((n for n, line in enumerate(lines) if line.startswith("error:")), None)
-        if first is None:
-            return "\n".join(lines[-5:]) or "the daemon ended without a word"
+        return (
+            self._complaint() or "\n".join(self._lines()[-5:]) or "the daemon ended without a word"
+        )
+
+    def _complaint(self) -> str:
+        lines = self._lines()
+        first = next((n for n, line in enumerate(lines) if line.startswith("error:")), len(lines))
         return "\n".join(line for line in lines[first:] if not LOG_LINE.match(line))
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").strip().splitlines()
 
     def __exit__(
         self,
@@ -93,11 +99,18 @@ class PrivateDaemon:
             # One that goes by itself takes nothing more before it cannot be reached.
             going = isinstance(error, BusyError | DaemonUnreachableError)
             if going and self._process is not None:
-                code = end(self._process, STOP_SECS)
+                code = self._end(self._process)
                 if code > 0:  # it said why
                     self._give_up(code)
         finally:
             self.close()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> int:
+        """Its exit code; a signal would take that from one that goes by itself already."""
+        deadline = time.monotonic() + STOP_SECS
+        while self._complaint() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(POLL_SECS)
+        return end(process, STOP_SECS)
 
     def close(self) -> None:
         """End the daemon and remove its state directory."""
