@@ -144,7 +144,7 @@ class OverrunError(StreamError):
 
     From the record that was wanted to `resume_at`, the oldest one left, `lost_records` are gone.
     `lost_rows` are the rows in them; -1 where neither the ring nor this reader remembers where it
-    was, which takes a reader that meanwhile looked elsewhere. `follow` always knows.
+    was, which takes a reader that meanwhile looked elsewhere. `follow` then goes by its own count.
     """
 
     def __init__(
