@@ -321,6 +321,10 @@ class Copied:
         """What was given as such."""
 
     @property
+    def frame(self) -> tuple[int, int, int, int]:
+        """Rows, first time, last time, rows before the record."""
+
+    @property
     def sequence(self) -> int: ...
     @property
     def rows(self) -> int: ...

@@ -100,8 +100,8 @@ fn writing_allocates_nothing() {
     assert_eq!(allocations(|n| drop(ring.append(&payload, n as i64, n as i64, 1))), 0);
     let row = |n: u64| {
         let (places, image) = encoder.row_parts();
-        image[places[1]..][..8].copy_from_slice(&n.to_le_bytes());
-        encoder.write_row(&mut ring, n as i64).unwrap();
+        image[places[1].1..][..8].copy_from_slice(&n.to_le_bytes());
+        encoder.write_row(&mut ring, n as i64, n).unwrap();
     };
     assert_eq!(allocations(row), 0);
 }

@@ -95,6 +95,7 @@ impl<B: Bell, P: Payer> Ringer<B, P> {
     /// Begins to wake a reader that sleeps alone, for a record that is about to be committed.
     ///
     /// A hint: it may miss one, and `tell` after the commit does not.
+    #[inline(always)]
     pub fn hail(&self) {
         if waiting(&self.debt.bell) == Waiting::Somebody {
             self.tell_now();
@@ -102,6 +103,7 @@ impl<B: Bell, P: Payer> Ringer<B, P> {
     }
 
     /// Wakes whoever waits, now or soon; to be called after each commit.
+    #[inline(always)]
     pub fn tell(&mut self, clock: impl FnOnce() -> i64) {
         // SeqCst: puts the commit before both looks below in the one order that all threads agree
         // on. If the debt is still open there, the thread's own fence comes later, so it looks at the

@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use crate::checksum::checksum;
 use crate::error::RingError;
 use crate::layout::{ALIGNMENT, FRAME_SIZE, FrameLayout, SYNC_RECORD, SYNC_SKIP};
 
@@ -26,8 +27,18 @@ pub struct Frame {
     pub payload_len: u64,
 }
 
+#[inline(always)]
 fn word(bytes: &[u8; FRAME_SIZE], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+#[cold]
+fn damaged(sync: u32, crc: u32, wanted: u32) -> RingError {
+    RingError::corrupt(if sync != SYNC_RECORD && sync != SYNC_SKIP {
+        format!("a record begins with {SYNC_RECORD:#010x}; found {sync:#010x}")
+    } else {
+        format!("the record's frame should have the checksum {wanted:#010x}; found {crc:#010x}")
+    })
 }
 
 impl Frame {
@@ -37,6 +48,7 @@ impl Frame {
     }
 
     /// The frame as bytes.
+    #[inline(always)]
     pub fn to_bytes(&self) -> [u8; FRAME_SIZE] {
         let mut bytes = [0; FRAME_SIZE];
         let sync = if self.skip { SYNC_SKIP } else { SYNC_RECORD };
@@ -52,26 +64,20 @@ impl Frame {
         for (chunk, value) in bytes[8..].chunks_exact_mut(8).zip(words) {
             chunk.copy_from_slice(&value.to_le_bytes());
         }
-        let crc = crc32fast::hash(&bytes[8..]);
+        let crc = checksum(&bytes);
         bytes[..4].copy_from_slice(&sync.to_le_bytes());
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// Checks the bytes of a frame that has `room` bytes before the end of the data region.
+    #[inline(always)]
     pub fn from_bytes(bytes: &[u8; FRAME_SIZE], room: u64) -> Result<Self, RingError> {
         let sync = word(bytes, 0) as u32;
         let crc = (word(bytes, 0) >> 32) as u32;
-        if sync != SYNC_RECORD && sync != SYNC_SKIP {
-            return Err(RingError::corrupt(format!(
-                "a record begins with {SYNC_RECORD:#010x}; found {sync:#010x}"
-            )));
-        }
-        let wanted = crc32fast::hash(&bytes[8..]);
-        if crc != wanted {
-            return Err(RingError::corrupt(format!(
-                "the record's frame should have the checksum {wanted:#010x}; found {crc:#010x}"
-            )));
+        let wanted = checksum(bytes);
+        if (sync != SYNC_RECORD && sync != SYNC_SKIP) || crc != wanted {
+            return Err(damaged(sync, crc, wanted));
         }
         let frame = Self {
             skip: sync == SYNC_SKIP,
@@ -87,19 +93,22 @@ impl Frame {
         Ok(frame)
     }
 
+    #[inline(always)]
     fn check_length(&self, room: u64) -> Result<(), RingError> {
         let payload_room = self.length.saturating_sub(FRAME_SIZE as u64);
         let sane = self.length >= FRAME_SIZE as u64
             && self.length.is_multiple_of(ALIGNMENT)
             && self.length <= room
             && self.payload_len <= payload_room;
-        if sane {
-            return Ok(());
-        }
-        Err(RingError::corrupt(format!(
+        if sane { Ok(()) } else { Err(self.misplaced(room)) }
+    }
+
+    #[cold]
+    fn misplaced(&self, room: u64) -> RingError {
+        RingError::corrupt(format!(
             "a record of {} bytes with {} bytes of payload cannot lie where {room} bytes are left",
             self.length, self.payload_len
-        )))
+        ))
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Each record is copied and verified before anything in it is believed, so what is joined is whole.
 
-use crate::arrow::{Batch, ColumnBuffers, ColumnKind, Schema, Template};
+use crate::arrow::{Batch, ColumnBuffers, ColumnKind, Schema};
 use crate::error::RingError;
+use crate::format::Format;
 use crate::frame::Frame;
 use crate::ring::RingReader;
 
@@ -72,11 +73,12 @@ fn check_wanted(schema: &Schema, wanted: &[usize]) -> Result<(), RingError> {
 /// A record that is gone or damaged is an error only where it is the first; else it ends the piece.
 pub fn gather(
     ring: &RingReader,
-    (schema, template): (&Schema, &Template),
+    format: &Format,
     wanted: &[usize],
     (sequence, end): (u64, u64),
     max_bytes: usize,
 ) -> Result<Gathered, RingError> {
+    let (schema, template) = (format.schema(), format.template());
     check_wanted(schema, wanted)?;
     let columns = wanted.iter().map(|_| Joined::default()).collect();
     let mut found = Gathered { columns, ..Gathered::default() };

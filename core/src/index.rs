@@ -20,6 +20,7 @@ pub struct Entry {
 }
 
 /// Writes the entry of a record.
+#[inline(always)]
 pub fn write_entry<M: MemoryMut>(memory: &M, geometry: &Geometry, sequence: u64, entry: &Entry) {
     let at = geometry.entry_at(sequence);
     // Relaxed is enough for the mark: the fence below puts it before the words that follow, for any
@@ -36,6 +37,7 @@ pub fn write_entry<M: MemoryMut>(memory: &M, geometry: &Geometry, sequence: u64,
 }
 
 /// Reads the entry of a record; `None` if the entry belongs to another one or is being rewritten.
+#[inline(always)]
 pub fn read_entry<M: Memory>(memory: &M, geometry: &Geometry, sequence: u64) -> Option<Entry> {
     let at = geometry.entry_at(sequence);
     let wanted = sequence.wrapping_add(1);

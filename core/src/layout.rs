@@ -188,6 +188,7 @@ pub const fn align_up(bytes: u64) -> Option<u64> {
 }
 
 /// Bytes that a record with this payload takes; refused if a ring of `capacity` cannot hold it.
+#[inline(always)]
 pub fn record_len(payload_len: u64, capacity: u64) -> Result<u64, RingError> {
     payload_len
         .checked_add(FRAME_SIZE as u64)

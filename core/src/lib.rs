@@ -34,6 +34,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod checksum;
 pub mod debt;
 pub mod error;
 pub mod frame;
@@ -56,6 +57,8 @@ pub mod bell;
 pub mod bulk;
 #[cfg(not(loom))]
 pub mod fold;
+#[cfg(not(loom))]
+pub mod format;
 #[cfg(not(loom))]
 pub mod gather;
 #[cfg(not(loom))]

@@ -1,12 +1,30 @@
-//! Copying what is too long for the caches. One of the places with `unsafe`.
+//! What processors are told about their caches: what a copy should leave alone, and what is to come.
+//! One of the places with `unsafe`.
 #![allow(unsafe_code)]
 
-/// Copies of so many bytes go past the caches: the writer does not look at them again, and fetching the
-/// old contents of each line before it is overwritten takes as long as writing it.
+/// Copies of so many bytes, as many as the nearest cache has, go past the caches: the writer does not
+/// look at them again, and fetching the old contents of each line before it is overwritten takes as long
+/// as writing it. Readers on other processors would have to fetch them from this one's cache; to fetch
+/// them from memory takes them as long.
 #[cfg(target_arch = "x86_64")]
-const LONG: usize = 256 << 10;
+const LONG: usize = 32 << 10;
+/// Bytes that the caches fetch at once.
+pub const LINE: usize = 64;
+
+/// Begins to fetch the line at an address for writing, whoever has it now.
 #[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;
+#[inline(always)]
+pub fn expect_line(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+
+    // SAFETY: every processor of this kind takes the hint or passes over it, and none faults on it.
+    unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) };
+}
+
+/// Others have no such hint that Rust could give.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub fn expect_line(_: *const u8) {}
 
 /// Copies bytes, long runs of them without fetching what they overwrite.
 ///

@@ -57,14 +57,21 @@ impl Maker {
     }
 
     /// Whether it is this process.
+    #[inline(always)]
     pub fn is_here(&self) -> bool {
         // Relaxed: as in `this`.
         FORKS.load(Ordering::Relaxed) == self.forks
     }
 
+    #[cold]
+    fn forked(&self) -> RingError {
+        RingError::Forked { maker: self.process }
+    }
+
     /// Refuses to go on in a fork of it.
+    #[inline(always)]
     pub fn check(&self) -> Result<(), RingError> {
-        if self.is_here() { Ok(()) } else { Err(RingError::Forked { maker: self.process }) }
+        if self.is_here() { Ok(()) } else { Err(self.forked()) }
     }
 }
 

@@ -22,6 +22,9 @@ pub trait MemoryMut: Memory {
     /// Copies bulk bytes in.
     fn copy_in(&self, at: usize, from: &[u8]);
 
+    /// Begins to fetch bytes that are soon written, where a processor can be asked to.
+    fn expect(&self, _at: usize, _len: usize) {}
+
     /// Sets bulk bytes to zero.
     fn zero(&self, at: usize, len: usize) {
         const ZEROS: [u8; 64] = [0; 64];
@@ -35,21 +38,30 @@ pub trait MemoryMut: Memory {
 }
 
 impl<M: Memory + ?Sized> Memory for std::sync::Arc<M> {
+    #[inline(always)]
     fn load(&self, at: usize, order: Ordering) -> u64 {
         (**self).load(at, order)
     }
 
+    #[inline(always)]
     fn copy_out(&self, at: usize, into: &mut [u8]) {
         (**self).copy_out(at, into);
     }
 }
 
 impl<M: MemoryMut + ?Sized> MemoryMut for std::sync::Arc<M> {
+    #[inline(always)]
     fn store(&self, at: usize, value: u64, order: Ordering) {
         (**self).store(at, value, order);
     }
 
+    #[inline(always)]
     fn copy_in(&self, at: usize, from: &[u8]) {
         (**self).copy_in(at, from);
+    }
+
+    #[inline(always)]
+    fn expect(&self, at: usize, len: usize) {
+        (**self).expect(at, len);
     }
 }

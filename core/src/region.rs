@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use crate::error::RingError;
 use crate::layout::HEADER_SIZE;
-use crate::long_copy::copy_past_caches;
+use crate::long_copy::{LINE, copy_past_caches, expect_line};
 use crate::memory::{Memory, MemoryMut};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -286,11 +286,13 @@ impl Region {
         is_locked(&self.file)
     }
 
+    #[inline(always)]
     fn check_range(&self, at: usize, len: usize) {
         let fits = at.checked_add(len).is_some_and(|end| end <= self.len);
         assert!(fits, "{len} bytes at {at} lie beyond a mapping of {} bytes", self.len);
     }
 
+    #[inline(always)]
     fn word(&self, at: usize) -> &AtomicU64 {
         self.check_range(at, 8);
         assert!(at.is_multiple_of(8), "the word at {at} is not aligned");
@@ -308,10 +310,12 @@ impl Drop for Region {
 }
 
 impl Memory for Region {
+    #[inline(always)]
     fn load(&self, at: usize, order: Ordering) -> u64 {
         self.word(at).load(order)
     }
 
+    #[inline(always)]
     fn copy_out(&self, at: usize, into: &mut [u8]) {
         self.check_range(at, into.len());
         // SAFETY: in bounds, and `into` is not part of the mapping. The writer may change the source
@@ -327,16 +331,27 @@ impl Memory for Region {
 }
 
 impl MemoryMut for Region {
+    #[inline(always)]
     fn store(&self, at: usize, value: u64, order: Ordering) {
         assert!(self.writable, "a reader's mapping is never written");
         self.word(at).store(value, order);
     }
 
+    #[inline(always)]
     fn copy_in(&self, at: usize, from: &[u8]) {
         assert!(self.writable, "a reader's mapping is never written");
         self.check_range(at, from.len());
         // SAFETY: in bounds, writable, and `from` is not part of the mapping. Readers that look at
         // these bytes meanwhile find out by their check.
         unsafe { copy_past_caches(from, self.start.as_ptr().add(at)) }
+    }
+
+    #[inline(always)]
+    fn expect(&self, at: usize, len: usize) {
+        let end = (at + len).min(self.len);
+        for at in (at..end).step_by(LINE) {
+            // SAFETY: in bounds.
+            expect_line(unsafe { self.start.as_ptr().add(at) });
+        }
     }
 }

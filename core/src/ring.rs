@@ -176,18 +176,23 @@ impl RingWriter {
     }
 
     /// Makes room for a record, at the cost of the oldest ones; refused in a fork.
+    #[inline(always)]
     pub fn reserve(&mut self, payload_len: u64) -> Result<Slot, RingError> {
         self.maker.check()?;
         self.writer.reserve(payload_len)
     }
 
     /// Writes part of a slot's payload.
+    #[inline(always)]
     pub fn fill(&self, slot: &Slot, at: usize, bytes: &[u8]) -> Result<(), RingError> {
         self.writer.fill(slot, at, bytes)
     }
 
-    /// Begins to wake a reader that sleeps alone, if a record of so many bytes is soon committed.
+    /// Prepares for a record of so many bytes, which is soon committed: begins to wake a reader that
+    /// sleeps alone, and to fetch what will be written.
+    #[inline(always)]
     pub fn hail(&self, payload_len: usize) {
+        self.writer.expect(payload_len);
         if payload_len <= SOON_BYTES {
             self.ringer.hail();
         }
@@ -196,7 +201,11 @@ impl RingWriter {
     /// Publishes a filled slot, wakes who waits for it, and returns its sequence number.
     pub fn commit(&mut self, slot: Slot, first_nanos: i64, last_nanos: i64, rows: u64) -> u64 {
         let heartbeat_nanos = coarse_clock_nanos();
-        let stamp = Stamp { first_nanos, last_nanos, rows, heartbeat_nanos };
+        self.commit_stamped(slot, Stamp { first_nanos, last_nanos, rows, heartbeat_nanos })
+    }
+
+    #[inline(always)]
+    fn commit_stamped(&mut self, slot: Slot, stamp: Stamp) -> u64 {
         let sequence = self.writer.commit(slot, stamp);
         self.ringer.tell(clock_nanos);
         sequence
@@ -211,9 +220,16 @@ impl RingWriter {
         rows: u64,
     ) -> Result<u64, RingError> {
         self.hail(payload.len());
+        let heartbeat_nanos = coarse_clock_nanos();
+        self.append_stamped(payload, Stamp { first_nanos, last_nanos, rows, heartbeat_nanos })
+    }
+
+    /// The same for who has hailed already, and knows the time.
+    #[inline(always)]
+    pub fn append_stamped(&mut self, payload: &[u8], stamp: Stamp) -> Result<u64, RingError> {
         let slot = self.reserve(payload.len() as u64)?;
         self.fill(&slot, 0, payload)?;
-        Ok(self.commit(slot, first_nanos, last_nanos, rows))
+        Ok(self.commit_stamped(slot, stamp))
     }
 
     /// Tells readers that nothing will follow; a fork, which cannot know that, says nothing.
@@ -445,19 +461,27 @@ impl RingReader {
         self.reader.statistics()
     }
 
+    /// Whether a record is there, or never will be; refused if the file was cut.
+    pub fn is_due(&self, sequence: u64) -> Result<bool, RingError> {
+        self.region().check_size()?;
+        Ok(is_due(&self.reader, sequence))
+    }
+
     /// Sleeps until a record is committed, the writer has ended, or the timeout passes.
     ///
     /// Returns early for no reason too, after `LONGEST_SLEEP` at the latest; the result says whether
     /// there is something to find out. The file had its size then.
     pub fn wait_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
-        self.region().check_size()?;
-        if is_due(&self.reader, sequence) || self.doze_or_sleep(sequence, timeout)? {
-            // Nobody need ask for the size, which takes its time just after a sleep: the writer has
-            // touched the record's bytes a moment ago.
-            return Ok(true);
-        }
-        self.region().check_size()?;
-        Ok(is_due(&self.reader, sequence) || !self.region().is_owned())
+        Ok(self.is_due(sequence)? || self.sleep_slice(sequence, timeout)?)
+    }
+
+    /// The same for who has just asked whether it is due.
+    pub fn sleep_slice(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {
+        // After a sleep that ended well nobody need ask for the size, which takes its time just then:
+        // the writer has touched the record's bytes a moment ago.
+        Ok(self.doze_or_sleep(sequence, timeout)?
+            || self.is_due(sequence)?
+            || !self.region().is_owned())
     }
 
     fn doze_or_sleep(&self, sequence: u64, timeout: Duration) -> Result<bool, RingError> {

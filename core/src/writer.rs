@@ -1,14 +1,20 @@
 //! The writing half of the protocol.
+//!
+//! What a commit runs through is inlined into whoever commits. After a pause nothing of it is in the
+//! caches, and each line and each page of code that it lies on costs as much as dozens of instructions.
 
 use crate::error::RingError;
 use crate::frame::Frame;
 use crate::index::{Entry, write_entry};
 use crate::layout::{
-    CLOSED, FRAME_SIZE, Geometry, HEARTBEAT_AT, NEXT_SEQUENCE_AT, OLDEST_SEQUENCE_AT, READ_TAIL_AT,
-    ROW_COUNT_AT, WRITE_HEAD_AT, WRITER_STATE_AT, record_len,
+    CLOSED, ENTRY_SIZE, FRAME_SIZE, Geometry, HEARTBEAT_AT, NEXT_SEQUENCE_AT, OLDEST_SEQUENCE_AT,
+    READ_TAIL_AT, ROW_COUNT_AT, WRITE_HEAD_AT, WRITER_STATE_AT, record_len,
 };
 use crate::memory::MemoryMut;
 use crate::sync::{Ordering, fence};
+
+/// The rest of a long record is fetched well enough while it is written.
+const MOST_EXPECTED: usize = 512;
 
 /// When a record's rows were taken, and how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,14 @@ impl Slot {
     /// Bytes of the payload.
     pub fn payload_len(&self) -> u64 {
         self.payload_len
+    }
+
+    #[cold]
+    fn refuses(&self, at: usize, end: u64) -> RingError {
+        RingError::Invalid(format!(
+            "bytes {at} to {end} lie beyond a payload of {} bytes",
+            self.payload_len
+        ))
     }
 }
 
@@ -96,7 +110,18 @@ impl<M: MemoryMut> Writer<M> {
         &self.geometry
     }
 
+    /// Begins to fetch what a record that comes soon is written to, which nobody has touched for as
+    /// long as the ring holds: its own bytes, its entry, and the frame of the record that it replaces.
+    #[inline(always)]
+    pub fn expect(&self, payload_len: usize) {
+        let len = (FRAME_SIZE + payload_len).min(MOST_EXPECTED);
+        self.memory.expect(self.geometry.data_at(self.tail), FRAME_SIZE);
+        self.memory.expect(self.geometry.data_at(self.head), len);
+        self.memory.expect(self.geometry.entry_at(self.next), ENTRY_SIZE);
+    }
+
     /// Makes room for a record, at the cost of the oldest ones.
+    #[inline(always)]
     pub fn reserve(&mut self, payload_len: u64) -> Result<Slot, RingError> {
         let capacity = self.geometry.capacity;
         let length = record_len(payload_len, capacity)?;
@@ -112,19 +137,18 @@ impl<M: MemoryMut> Writer<M> {
     }
 
     /// Writes part of a slot's payload; a part beyond its end is refused.
+    #[inline(always)]
     pub fn fill(&self, slot: &Slot, at: usize, bytes: &[u8]) -> Result<(), RingError> {
         let end = at as u64 + bytes.len() as u64;
         if end > slot.payload_len {
-            return Err(RingError::Invalid(format!(
-                "bytes {at} to {end} lie beyond a payload of {} bytes",
-                slot.payload_len
-            )));
+            return Err(slot.refuses(at, end));
         }
         self.memory.copy_in(slot.payload_at() + at, bytes);
         Ok(())
     }
 
     /// Publishes a filled slot and returns its sequence number.
+    #[inline(always)]
     pub fn commit(&mut self, slot: Slot, stamp: Stamp) -> u64 {
         let sequence = self.next;
         let frame = Frame {
@@ -156,6 +180,7 @@ impl<M: MemoryMut> Writer<M> {
         self.memory.store(WRITER_STATE_AT, state | CLOSED, Ordering::Release);
     }
 
+    #[inline(always)]
     fn publish_head(&self, heartbeat_nanos: u64) {
         // Relaxed: numbers for people; nothing is read on their strength.
         self.memory.store(ROW_COUNT_AT, self.rows, Ordering::Relaxed);
@@ -167,6 +192,7 @@ impl<M: MemoryMut> Writer<M> {
         self.memory.store(NEXT_SEQUENCE_AT, self.next, Ordering::Release);
     }
 
+    #[inline(always)]
     fn publish_tail(&self) {
         // Relaxed: the fence below orders both before every byte that is written afterwards.
         self.memory.store(OLDEST_SEQUENCE_AT, self.oldest, Ordering::Relaxed);
@@ -176,6 +202,7 @@ impl<M: MemoryMut> Writer<M> {
         fence(Ordering::Release);
     }
 
+    #[inline(always)]
     fn evict(&mut self, start: u64, length: u64) {
         let wanted = (start + length).saturating_sub(self.geometry.capacity);
         if self.tail >= wanted {
@@ -195,6 +222,7 @@ impl<M: MemoryMut> Writer<M> {
         }
     }
 
+    #[inline(always)]
     fn drop_oldest(&mut self) {
         let capacity = self.geometry.capacity;
         let mut bytes = [0; FRAME_SIZE];

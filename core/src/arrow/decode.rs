@@ -43,6 +43,7 @@ pub struct Batch {
     pub columns: Vec<ColumnBuffers>,
 }
 
+#[cold]
 fn damaged(what: impl std::fmt::Display) -> RingError {
     RingError::corrupt(format!("the record's message is damaged: {what}"))
 }

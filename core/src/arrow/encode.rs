@@ -5,7 +5,7 @@ use super::template::Template;
 use crate::error::RingError;
 use crate::layout::ALIGNMENT;
 use crate::ring::RingWriter;
-use crate::writer::Slot;
+use crate::writer::{Slot, Stamp};
 
 /// What an older record left behind must not show.
 const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
@@ -128,8 +128,8 @@ pub struct Encoder {
 #[derive(Debug, Default)]
 struct RowImage {
     bytes: Vec<u8>,
-    /// Where each column's value goes; empty if some column has no fixed width.
-    places: Vec<usize>,
+    /// What each column holds and where its value goes; empty if some column has no fixed width.
+    places: Vec<(ColumnKind, usize)>,
 }
 
 impl Encoder {
@@ -151,16 +151,31 @@ impl Encoder {
         (self.template.len() + data.sum::<usize>()) as u64
     }
 
-    /// Where the value of each column goes in the image of a one-row record, and that image.
+    /// What each column holds and where its value goes in the image of a one-row record, and that
+    /// image.
     ///
     /// There are no places if one-row records vary in size.
-    pub fn row_parts(&mut self) -> (&[usize], &mut [u8]) {
+    #[inline(always)]
+    pub fn row_parts(&mut self) -> (&[(ColumnKind, usize)], &mut [u8]) {
         (&self.row.places, &mut self.row.bytes)
     }
 
-    /// Writes the row image as a record.
-    pub fn write_row(&self, ring: &mut RingWriter, time_nanos: i64) -> Result<u64, RingError> {
-        ring.append(&self.row.bytes, time_nanos, time_nanos, 1)
+    /// Bytes of a one-row record; 0 if they vary.
+    pub fn row_len(&self) -> usize {
+        self.row.bytes.len()
+    }
+
+    /// Writes the row image as a record of a time. The ring has been hailed, and the clock asked.
+    #[inline(always)]
+    pub fn write_row(
+        &self,
+        ring: &mut RingWriter,
+        time_nanos: i64,
+        heartbeat_nanos: u64,
+    ) -> Result<u64, RingError> {
+        let (first_nanos, last_nanos) = (time_nanos, time_nanos);
+        let stamp = Stamp { first_nanos, last_nanos, rows: 1, heartbeat_nanos };
+        ring.append_stamped(&self.row.bytes, stamp)
     }
 
     /// Writes a record of columns.
@@ -269,10 +284,10 @@ impl Encoder {
         let mut bytes = self.template.bytes().to_vec();
         bytes.resize(self.template.len() + body, 0);
         let mut at = self.template.len();
-        let places = widths.iter().map(|width| {
+        let places = self.kinds.iter().zip(&widths).map(|((kind, _), width)| {
             let place = at;
             at += pad(*width);
-            place
+            (*kind, place)
         });
         RowImage { places: places.collect(), bytes }
     }

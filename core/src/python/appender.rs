@@ -24,6 +24,11 @@ pub struct PyAppender {
     pub translate: Py<PyAny>,
 }
 
+#[cold]
+fn miscounted(wanted: usize, found: usize) -> PyErr {
+    InvalidError::new_err(format!("a row needs {wanted} values; found {found}"))
+}
+
 impl PyAppender {
     pub fn append_row<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
         // What is dropped outside of `attach` waits for the next call that PyO3 itself receives.
@@ -34,8 +39,7 @@ impl PyAppender {
     fn try_append<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
         let (wanted, found) = (self.schema.columns().len() - 1, values.len());
         if wanted != found {
-            let text = format!("a row needs {wanted} values; found {found}");
-            return Err(InvalidError::new_err(text));
+            return Err(miscounted(wanted, found));
         }
         let mut inner = self.shared.lock(py)?;
         if inner.ring.is_none() {
@@ -54,7 +58,7 @@ impl PyAppender {
             inner.hail();
             if inner.fill_row(py, &self.schema, time_nanos, values.iter())? {
                 let (ring, encoder) = inner.ready()?;
-                encoder.write_row(ring, time_nanos)?;
+                encoder.write_row(ring, time_nanos, clock as u64)?;
                 return Ok(());
             }
             drop(inner);
@@ -71,6 +75,7 @@ impl PyAppender {
     }
 
     /// What the core raised, as it is told to users.
+    #[cold]
     fn in_words(&self, py: Python<'_>, error: &PyErr) -> PyErr {
         match self.translate.bind(py).call1((error.value(py),)) {
             Ok(translated) => PyErr::from_value(translated),

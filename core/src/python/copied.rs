@@ -72,6 +72,11 @@ impl PyCopied {
     }
 
     #[getter]
+    fn frame(&self) -> PyResult<PlainFrame> {
+        Ok(self.content()?.frame)
+    }
+
+    #[getter]
     fn rows(&self) -> PyResult<u64> {
         Ok(self.content()?.frame.0)
     }

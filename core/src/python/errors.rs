@@ -17,6 +17,7 @@ create_exception!(ringdaq_core, InvalidError, CoreError);
 create_exception!(ringdaq_core, ClosedError, CoreError);
 
 impl From<RingError> for PyErr {
+    #[cold]
     fn from(error: RingError) -> Self {
         let text = error.to_string();
         match error {

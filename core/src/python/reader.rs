@@ -18,13 +18,13 @@ use super::errors::CorruptError;
 use super::handed::hand_over;
 use super::mapping::PyMapping;
 use super::schema::{PlainBuffers, plain_buffers};
-use crate::arrow::{Batch, Schema, Template, cdata};
+use crate::arrow::{Batch, Schema, cdata};
 use crate::bulk::{copy_many, locate_many};
+use crate::format::Format;
 use crate::frame::Frame;
 use crate::gather::{Joined, gather};
 use crate::reader::Located;
 use crate::ring::RingReader;
-use crate::wake::is_due;
 
 /// The records' frames as four i64 each; values and missing marks of each column.
 type PlainGathered<'py> = (Bound<'py, PyBytes>, Vec<PlainColumn<'py>>);
@@ -36,8 +36,8 @@ type PlainStatistics = (u64, u64, u64, u64, u64, Option<i64>, Option<i64>, bool,
 #[pyclass(name = "RingReader", module = "ringdaq_core", frozen)]
 pub struct PyRingReader {
     ring: Arc<RingReader>,
-    /// What heads of records look like, if the schema is one of ours.
-    format: Option<(Schema, Template)>,
+    /// `None` if the schema is none of ours.
+    format: Option<Format>,
     arrow: PyOnceLock<Arrow>,
 }
 
@@ -47,28 +47,21 @@ struct Arrow {
     schema: Py<PyAny>,
 }
 
-/// A head of at most so many bytes is looked at without a copy on the heap.
-const SHORT_HEAD: usize = 1 << 10;
-
 impl PyRingReader {
     /// The ring, shared with whoever waits for it elsewhere.
     pub fn ring(&self) -> &Arc<RingReader> {
         &self.ring
     }
 
-    /// Finds the columns of a located record, by a copy of its head.
-    fn parse(&self, schema: &Schema, template: &Template, located: &Located) -> PyResult<Batch> {
-        let mut short = [0; SHORT_HEAD];
-        let payload = self.ring.payload(located);
-        if let Some(head) = short.get_mut(..template.len())
-            && self.ring.copy_start(located, head)
-            && let Some(numbers) = template.numbers(head)
-        {
-            return Ok(Batch::from_numbers(schema, &numbers, template.len(), payload)?);
-        }
-        let head = self.ring.message_head(located)?;
-        Ok(Batch::parse_with(schema, &head, payload)?)
+    fn format(&self) -> PyResult<&Format> {
+        let unknown = || CorruptError::new_err("the ring's schema cannot be read");
+        self.format.as_ref().ok_or_else(unknown)
     }
+}
+
+#[cold]
+fn miscounted(wanted: u64, found: u64) -> PyErr {
+    CorruptError::new_err(format!("it should have {wanted} rows; found {found}"))
 }
 
 /// A frame as `plain` has it, in 32 bytes.
@@ -142,17 +135,14 @@ pub struct PyLocated {
 
 impl PyLocated {
     /// The schema, and where the columns lie.
-    fn batch(&self) -> PyResult<(&Schema, Batch)> {
+    fn batch(&self) -> PyResult<(&Schema, Arc<Batch>)> {
         let (reader, located) = (self.reader.get(), &self.located);
-        let Some((schema, template)) = &reader.format else {
-            return Err(CorruptError::new_err("the ring's schema cannot be read"));
-        };
-        let batch = reader.parse(schema, template, located)?;
+        let format = reader.format()?;
+        let batch = format.find(&reader.ring, located)?;
         if batch.rows != located.frame.rows {
-            let text = format!("it should have {} rows; found {}", located.frame.rows, batch.rows);
-            return Err(CorruptError::new_err(text));
+            return Err(miscounted(located.frame.rows, batch.rows));
         }
-        Ok((schema, batch))
+        Ok((format.schema(), batch))
     }
 
     /// The record as an Arrow array; its numbers stay where they are.
@@ -296,13 +286,8 @@ impl PyRingReader {
     #[staticmethod]
     fn open(path: PathBuf) -> PyResult<Self> {
         let ring = RingReader::open(&path)?;
-        let schema = Schema::from_message(ring.schema()).ok();
-        let format = schema.and_then(|schema| Some((Template::of(&schema).ok()?, schema)));
-        Ok(Self {
-            ring: Arc::new(ring),
-            format: format.map(|(template, schema)| (schema, template)),
-            arrow: PyOnceLock::new(),
-        })
+        let format = Format::of(ring.schema());
+        Ok(Self { ring: Arc::new(ring), format, arrow: PyOnceLock::new() })
     }
 
     #[getter]
@@ -361,12 +346,9 @@ impl PyRingReader {
         columns: Vec<usize>,
         max_bytes: usize,
     ) -> PyResult<PlainGathered<'py>> {
-        let Some((schema, template)) = &self.format else {
-            return Err(CorruptError::new_err("the ring's schema cannot be read"));
-        };
-        let found = py.detach(|| {
-            gather(&self.ring, (schema, template), &columns, (sequence, end), max_bytes)
-        })?;
+        let format = self.format()?;
+        let found =
+            py.detach(|| gather(&self.ring, format, &columns, (sequence, end), max_bytes))?;
         let column = |joined: Joined| {
             let missing = (!joined.missing.is_empty()).then(|| hand_over(py, joined.missing));
             Ok((hand_over(py, joined.values)?, missing.transpose()?))
@@ -417,16 +399,15 @@ impl PyRingReader {
     }
 
     fn wait(&self, py: Python<'_>, sequence: u64, timeout_secs: f64) -> PyResult<bool> {
-        self.ring.region().check_size()?;
         // Who is behind has nothing to wait for.
-        if is_due(self.ring.protocol(), sequence) {
+        if self.ring.is_due(sequence)? {
             return Ok(true);
         }
         let timeout = Duration::try_from_secs_f64(timeout_secs.max(0.0)).unwrap_or(Duration::MAX);
         let begun = Instant::now();
         loop {
             let left = timeout.saturating_sub(begun.elapsed());
-            if py.detach(|| self.ring.wait_slice(sequence, left))? {
+            if py.detach(|| self.ring.sleep_slice(sequence, left))? {
                 return Ok(true);
             }
             py.check_signals()?;

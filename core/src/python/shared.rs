@@ -42,11 +42,13 @@ pub struct Pending {
     pub alarm: Arc<Alarm>,
 }
 
+#[cold]
 pub fn closed() -> PyErr {
     ClosedError::new_err("this side has closed the stream")
 }
 
 /// Says which column a value was meant for.
+#[cold]
 pub fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
     let text = error.value(py).to_string();
     InvalidError::new_err(format!("channel {:?}: {text}", column.name))
@@ -87,20 +89,24 @@ impl Shared {
 }
 
 impl Inner {
-    /// Begins to wake a reader for the row that comes.
+    /// Prepares the ring for the row that comes.
+    #[inline(always)]
     pub fn hail(&self) {
         if let (Some(ring), false) = (&self.ring, self.loaned) {
-            ring.hail(0);
+            ring.hail(self.encoder.row_len());
         }
     }
 
     /// The ring, ready for a record that follows all waiting rows.
+    #[inline(always)]
     pub fn ready(&mut self) -> PyResult<(&mut RingWriter, &mut Encoder)> {
         if self.loaned {
             return Err(InvalidError::new_err("a record that was loaned must be committed first"));
         }
         let ring = self.ring.as_mut().ok_or_else(closed)?;
-        if let Some(pending) = &mut self.pending {
+        if let Some(pending) = &mut self.pending
+            && pending.rows.rows() > 0
+        {
             pending.rows.flush(&mut self.encoder, ring)?;
         }
         Ok((ring, &mut self.encoder))
@@ -147,6 +153,7 @@ impl Inner {
     }
 
     /// Fills the row image; false if a value is missing or rows vary in size.
+    #[inline(always)]
     pub fn fill_row<'a, 'py: 'a>(
         &mut self,
         py: Python<'py>,
@@ -155,17 +162,16 @@ impl Inner {
         values: impl Iterator<Item = Borrowed<'a, 'py, PyAny>>,
     ) -> PyResult<bool> {
         let (places, image) = self.encoder.row_parts();
-        let Some((time_at, places)) = places.split_first() else {
+        let Some(((_, time_at), places)) = places.split_first() else {
             return Ok(false);
         };
         image[*time_at..*time_at + 8].copy_from_slice(&time_nanos.to_le_bytes());
-        let columns = &schema.columns()[1..];
-        for ((column, place), value) in columns.iter().zip(places).zip(values) {
+        for (index, ((kind, place), value)) in places.iter().zip(values).enumerate() {
             if value.is_none() {
                 return Ok(false);
             }
-            put_value(column.kind, &value, &mut image[*place..])
-                .map_err(|e| blame(py, column, &e))?;
+            put_value(*kind, &value, &mut image[*place..])
+                .map_err(|e| blame(py, &schema.columns()[index + 1], &e))?;
         }
         Ok(true)
     }

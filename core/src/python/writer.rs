@@ -17,7 +17,7 @@ use super::shared::{Inner, Pending, Shared, blame, closed};
 use crate::alarm::Alarm;
 use crate::arrow::{ColumnData, Encoder, RowBatch, Schema};
 use crate::layout::record_len;
-use crate::region::clock_nanos;
+use crate::region::{clock_nanos, coarse_clock_nanos};
 use crate::ring::{Origin, RingWriter};
 
 /// The owner of a ring; threads may share it.
@@ -160,7 +160,7 @@ impl PyRingWriter {
         inner.hail();
         if inner.fill_row(py, &self.schema, time_nanos, values.iter_borrowed())? {
             let (ring, encoder) = inner.ready()?;
-            return Ok(encoder.write_row(ring, time_nanos)?);
+            return Ok(encoder.write_row(ring, time_nanos, coarse_clock_nanos())?);
         }
         drop(inner);
         self.append_slowly(py, time_nanos, values.iter_borrowed())

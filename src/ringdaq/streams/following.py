@@ -17,7 +17,7 @@ from ringdaq.errors import (
     StreamError,
     WriterGoneError,
 )
-from ringdaq.streams.record import CopiedRecord, Record
+from ringdaq.streams.record import CopiedRecord, Frame, Record
 from ringdaq.streams.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -74,8 +74,12 @@ class Following:
         self._waiter: Waiter | None = None
         self._walk: Iterator[Record] | None = None
         # Was given and is still to be noted: whoever was woken for it comes first.
-        self._given: Record | None = None
+        self._given: CopiedRecord | None = None
         self._turn_ends = 0.0
+        # Of records that follow each other without a gap only the ends are noted: the first one's
+        # sequence number and the rows before it, and the last one's frame.
+        self._first: tuple[int, int] | None = None
+        self._last: Frame | None = None
         self._last_nanos: int | None = None
         self._next_row: int | None = None
         self._records = self._rows = self._overruns = self._lost_records = 0
@@ -89,6 +93,7 @@ class Following:
     def statistics(self) -> FollowerStatistics:
         """How far this follower is, and how far the writer."""
         self._settle()
+        self._add_up()
         ring = self._reader.statistics()
         seen = ring.first_nanos if self._last_nanos is None else self._last_nanos
         behind = 0 if seen is None or ring.last_nanos is None else ring.last_nanos - seen
@@ -171,7 +176,8 @@ class Following:
             except (EndOfStreamError, WriterGoneError) as end:
                 await self._go_on(end)
             else:
-                self._note(record)
+                self._given = record
+                self._settle()
                 return record
 
     async def _wait(self) -> bool:
@@ -208,19 +214,28 @@ class Following:
     # --- both
 
     def _settle(self) -> None:
-        record, self._given = self._given, None
-        if record is not None:
-            self._note(record)
+        record = self._given
+        if record is None:
+            return
+        self._given = None
+        self._sequence += 1
+        self._last = record.frame
+        if self._first is None:
+            self._first = record.sequence, record.first_row
 
-    def _note(self, record: Record) -> None:
-        self._sequence = record.sequence + 1
-        self._records += 1
-        self._rows += record.rows
-        self._next_row = record.first_row + record.rows
-        self._last_nanos = record.last_nanos
+    def _add_up(self) -> None:
+        """Count the records since the last gap; the next one begins anew."""
+        if self._first is None or self._last is None:
+            return
+        (sequence, row), (rows, _, self._last_nanos, rows_before) = self._first, self._last
+        self._first = self._last = None
+        self._records += self._sequence - sequence
+        self._next_row = rows_before + rows
+        self._rows += self._next_row - row
 
     def _note_loss(self, error: OverrunError) -> None:
         """Count what was lost; raise it to who did not ask to skip it."""
+        self._add_up()
         self._overruns += 1
         error.lost_rows = self._rows_lost(error)
         self._lost_records += error.lost_records
@@ -241,5 +256,6 @@ class Following:
         return None if self._successor is None else self._successor(self._reader)
 
     def _turn_to(self, path: Path) -> None:
+        self._add_up()
         self._reader, self._waiter = type(self._reader).open(path), None
         self._sequence = self._next_row = 0

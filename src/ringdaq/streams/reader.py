@@ -25,7 +25,7 @@ from ringdaq.streams.failures import CORE_ERRORS, stream_error
 from ringdaq.streams.following import Following
 from ringdaq.streams.layout import Layout
 from ringdaq.streams.placed import PlacedRecord
-from ringdaq.streams.record import CopiedRecord, Record
+from ringdaq.streams.record import CopiedRecord, Frame, Record
 from ringdaq.streams.span import Moment, Span, int64_nanos, span_of
 from ringdaq.streams.statistics import RingStatistics
 from ringdaq.streams.viewing import WindowView
@@ -184,7 +184,7 @@ class StreamReader:
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
-    def read(self, sequence: int) -> Record:
+    def read(self, sequence: int) -> CopiedRecord:
         """Copy a record, verified.
 
         Raises `OverrunError` if it is gone, `NotYetWrittenError` if it is still to come,
@@ -198,7 +198,7 @@ class StreamReader:
             raise self._no_sequence(sequence) from None
         return CopiedRecord(self.layout, sequence, frame, payload)
 
-    def frame(self, sequence: int) -> tuple[int, int, int, int]:
+    def frame(self, sequence: int) -> Frame:
         """A record's rows, first time, last time, and the rows before it; nothing is copied."""
         try:
             return self._open().frame(sequence)

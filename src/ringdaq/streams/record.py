@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Buffers = tuple[int, int, int, int, int, int, int]
+Frame = tuple[int, int, int, int]
+"""A record's rows, first time, last time, and the rows before it."""
 _MAX_INT64 = np.iinfo(np.int64).max
 
 
