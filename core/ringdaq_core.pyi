@@ -31,6 +31,7 @@ __all__ = [
     "Schema",
     "RingWriter",
     "RingReader",
+    "Walk",
     "Watch",
     "append_durably",
     "crc32",
@@ -321,10 +322,6 @@ class Copied:
         """What was given as such."""
 
     @property
-    def frame(self) -> tuple[int, int, int, int]:
-        """Rows, first time, last time, rows before the record."""
-
-    @property
     def sequence(self) -> int: ...
     @property
     def rows(self) -> int: ...
@@ -470,8 +467,8 @@ class RingReader:
         Notices a writer's death within 250 ms. Lets signal handlers run.
         """
 
-    def next(self, sequence: int, timeout_secs: float, into: Copied) -> bool:
-        """`wait` and `read` in one, into a record that was made before; False after the timeout."""
+    def close(self) -> None:
+        """Let no walk go on; whoever walks gets a `ClosedError`."""
 
     def checked_next_sequence(self) -> int:
         """The number of the record that comes next, from counters that are consistent."""
@@ -480,6 +477,44 @@ class RingReader:
         self,
     ) -> tuple[int, int, int, int, int, int | None, int | None, bool, bool, int]:
         """Next, oldest, rows, rows left, bytes, first and last time, closed, alive, capacity."""
+
+@disjoint_base
+class Walk:
+    """Records one after the other, each given once, by `next`; made for a subclass.
+
+    A record is what `make` makes of the layout, a `Copied`. Whatever else happens while it is
+    waited for is given to `otherwise`: the error that was raised, or None at the end of patience.
+    It returns whether to go on.
+    """
+
+    def __new__(
+        cls,
+        make: Callable[[Any], Copied],
+        patience_secs: float,
+        reader: RingReader,
+        layout: object,
+        sequence: int,
+    ) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    @property
+    def sequence(self) -> int:
+        """Of the record that comes next."""
+
+    def skip_to(self, sequence: int) -> None:
+        """Go on at another record of the ring."""
+
+    def turn_to(self, reader: RingReader, layout: object) -> None:
+        """Go on at the beginning of another ring."""
+
+    def note(self, record: Copied) -> None:
+        """Take the record that comes next for given."""
+
+    def add_up(self) -> tuple[int, int, tuple[int, int, int, int]] | None:
+        """Records and rows given since the last time, and the frame of the last one.
+
+        The rows are those from the first to the last, so to be asked for before a gap.
+        """
 
 @final
 class Watch:

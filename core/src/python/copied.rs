@@ -39,6 +39,11 @@ impl PyCopied {
         filled.map_err(|_| InvalidError::new_err("this record is filled already"))
     }
 
+    /// The frame, if it is there.
+    pub fn plain_frame(&self) -> PyResult<PlainFrame> {
+        Ok(self.content()?.frame)
+    }
+
     fn content(&self) -> PyResult<&Content> {
         self.content.get().ok_or_else(|| InvalidError::new_err("this record is still to come"))
     }
@@ -69,11 +74,6 @@ impl PyCopied {
     #[getter]
     fn sequence(&self) -> PyResult<u64> {
         Ok(self.content()?.sequence)
-    }
-
-    #[getter]
-    fn frame(&self) -> PyResult<PlainFrame> {
-        Ok(self.content()?.frame)
     }
 
     #[getter]

@@ -22,6 +22,7 @@ mod rhai;
 mod schema;
 mod shared;
 mod values;
+mod walk;
 mod watch;
 mod writer;
 
@@ -51,6 +52,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copied::PyCopied>()?;
     module.add_class::<appender::PyAppender>()?;
     module.add_class::<loan::PyLoan>()?;
+    module.add_class::<walk::PyWalk>()?;
     module.add_class::<watch::PyWatch>()?;
     module.add_class::<watch::PySleeper>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;

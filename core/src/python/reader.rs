@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
@@ -18,6 +19,7 @@ use super::errors::CorruptError;
 use super::handed::hand_over;
 use super::mapping::PyMapping;
 use super::schema::{PlainBuffers, plain_buffers};
+use super::shared::closed;
 use crate::arrow::{Batch, Schema, cdata};
 use crate::bulk::{copy_many, locate_many};
 use crate::format::Format;
@@ -38,6 +40,7 @@ pub struct PyRingReader {
     ring: Arc<RingReader>,
     /// `None` if the schema is none of ours.
     format: Option<Format>,
+    closed: AtomicBool,
     arrow: PyOnceLock<Arrow>,
 }
 
@@ -51,6 +54,31 @@ impl PyRingReader {
     /// The ring, shared with whoever waits for it elsewhere.
     pub fn ring(&self) -> &Arc<RingReader> {
         &self.ring
+    }
+
+    /// `wait` and `read` in one; nothing after the timeout.
+    pub fn next(
+        &self,
+        py: Python<'_>,
+        sequence: u64,
+        timeout_secs: f64,
+        into: &Bound<'_, PyCopied>,
+    ) -> PyResult<Option<PlainFrame>> {
+        // Relaxed: who closes it and who goes on are told apart by Python, if at all.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(closed());
+        }
+        if !self.wait(py, sequence, timeout_secs)? {
+            return Ok(None);
+        }
+        let located = match self.ring.locate_again(sequence) {
+            Ok(located) => located,
+            Err(_) => self.ring.locate(sequence)?,
+        };
+        let payload = copied(py, &self.ring, &located)?;
+        self.ring.verify(&located)?;
+        into.get().fill(&located.frame, payload)?;
+        Ok(Some(plain(&located.frame)))
     }
 
     fn format(&self) -> PyResult<&Format> {
@@ -287,7 +315,14 @@ impl PyRingReader {
     fn open(path: PathBuf) -> PyResult<Self> {
         let ring = RingReader::open(&path)?;
         let format = Format::of(ring.schema());
-        Ok(Self { ring: Arc::new(ring), format, arrow: PyOnceLock::new() })
+        let closed = AtomicBool::new(false);
+        Ok(Self { ring: Arc::new(ring), format, closed, arrow: PyOnceLock::new() })
+    }
+
+    /// Lets nobody walk on from here.
+    fn close(&self) {
+        // Relaxed: as in `next`.
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     #[getter]
@@ -415,27 +450,6 @@ impl PyRingReader {
                 return Ok(false);
             }
         }
-    }
-
-    /// `wait` and `read` in one; false after the timeout.
-    fn next(
-        &self,
-        py: Python<'_>,
-        sequence: u64,
-        timeout_secs: f64,
-        into: &Bound<'_, PyCopied>,
-    ) -> PyResult<bool> {
-        if !self.wait(py, sequence, timeout_secs)? {
-            return Ok(false);
-        }
-        let located = match self.ring.locate_again(sequence) {
-            Ok(located) => located,
-            Err(_) => self.ring.locate(sequence)?,
-        };
-        let payload = copied(py, &self.ring, &located)?;
-        self.ring.verify(&located)?;
-        into.get().fill(&located.frame, payload)?;
-        Ok(true)
     }
 
     fn checked_next_sequence(&self) -> PyResult<u64> {

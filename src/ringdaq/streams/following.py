@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import ringdaq_core as core
 
 from ringdaq.clock import NANOS_PER_SEC
 from ringdaq.errors import (
@@ -17,7 +19,8 @@ from ringdaq.errors import (
     StreamError,
     WriterGoneError,
 )
-from ringdaq.streams.record import CopiedRecord, Frame, Record
+from ringdaq.streams.failures import CORE_ERRORS
+from ringdaq.streams.record import CopiedRecord, Record
 from ringdaq.streams.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 Successor = Callable[["StreamReader"], "Path | None"]
 """The generation after the one of a reader, if there is one by now."""
+_FOREVER_SECS = 1e9
 _LOOK_SECS = 0.25
 """How often a follower looks for a next generation, while the writer is dead."""
 _TURN_SECS = 0.005
@@ -50,40 +54,44 @@ class FollowerStatistics(NamedTuple):
     """`None` once they could not be counted."""
 
 
-class Following:
+class Following(core.Walk):
     """Records from one on, for `for` and for `async for`; into later generations if there are any.
 
     Nothing is lost when it is given up between two records, or cancelled while it waits: whoever
     iterates on gets the next one. After an `OverrunError` it goes on with the oldest one left.
     """
 
+    def __new__(
+        cls, reader: StreamReader, sequence: int, *, timeout: float | None, **_rest: object
+    ) -> Self:
+        """Begin the core's part."""
+        patience = _FOREVER_SECS if timeout is None else timeout
+        place = reader.native(), reader.layout, reader.checked(sequence)
+        return super().__new__(cls, CopiedRecord, patience, *place)
+
     def __init__(
         self,
         reader: StreamReader,
-        sequence: int,
+        sequence: int,  # noqa: ARG002 - the core has it
         *,
         timeout: float | None,
         skip_lost: bool = False,
         successor: Successor | None = None,
     ) -> None:
         self._reader = reader
-        self._sequence = sequence
         self._timeout = timeout
         self._skip_lost = skip_lost
         self._successor = successor
         self._waiter: Waiter | None = None
-        self._walk: Iterator[Record] | None = None
-        # Was given and is still to be noted: whoever was woken for it comes first.
-        self._given: CopiedRecord | None = None
         self._turn_ends = 0.0
-        # Of records that follow each other without a gap only the ends are noted: the first one's
-        # sequence number and the rows before it, and the last one's frame.
-        self._first: tuple[int, int] | None = None
-        self._last: Frame | None = None
         self._last_nanos: int | None = None
         self._next_row: int | None = None
         self._records = self._rows = self._overruns = self._lost_records = 0
         self._lost_rows: int | None = 0
+
+    if TYPE_CHECKING:
+
+        def __next__(self) -> Record: ...
 
     @property
     def reader(self) -> StreamReader:
@@ -92,15 +100,14 @@ class Following:
 
     def statistics(self) -> FollowerStatistics:
         """How far this follower is, and how far the writer."""
-        self._settle()
-        self._add_up()
+        self._count()
         ring = self._reader.statistics()
         seen = ring.first_nanos if self._last_nanos is None else self._last_nanos
         behind = 0 if seen is None or ring.last_nanos is None else ring.last_nanos - seen
         return FollowerStatistics(
             records=self._records,
             rows=self._rows,
-            lag_records=max(0, ring.next_sequence - self._sequence),
+            lag_records=max(0, ring.next_sequence - self.sequence),
             lag_secs=max(0, behind) / NANOS_PER_SEC,
             overruns=self._overruns,
             lost_records=self._lost_records,
@@ -109,37 +116,23 @@ class Following:
 
     # --- for
 
-    def __iter__(self) -> Iterator[Record]:
-        if self._walk is None:
-            self._walk = self._sync()
-        return self._walk
+    def otherwise(self, event: BaseException | None) -> bool:
+        """What to do where the core has no next record: whether to go on."""
+        if event is None or isinstance(event, core.EndOfStreamError):
+            return self._turned(died=False)
+        if isinstance(event, core.NotYetWrittenError):
+            return True
+        if not isinstance(event, CORE_ERRORS):
+            raise event
+        error = self._reader.error(event)
+        if isinstance(error, OverrunError):
+            self._note_loss(error)
+            return True
+        if isinstance(error, WriterGoneError) and self._successor is not None:
+            return self._turned(died=True)
+        raise error from None
 
-    def __next__(self) -> Record:
-        return next(iter(self))
-
-    def _sync(self) -> Iterator[Record]:
-        try:
-            while True:
-                self._settle()
-                died, record = False, CopiedRecord(self._reader.layout)
-                try:
-                    there = self._reader.next(self._sequence, self._timeout, record)
-                except OverrunError as error:
-                    self._note_loss(error)
-                    continue
-                except WriterGoneError:
-                    if self._successor is None:
-                        raise
-                    died, there = True, False
-                if there:
-                    self._given = record
-                    yield record
-                elif not self._turned(died):
-                    return
-        finally:
-            self._walk = None  # whoever iterates again, after an end or an error, goes on
-
-    def _turned(self, died: bool) -> bool:
+    def _turned(self, *, died: bool) -> bool:
         """Turn to the next generation; a dead writer's successor is waited for."""
         following = self._next_generation()
         if following is None and died:
@@ -163,11 +156,10 @@ class Following:
         return self
 
     async def __anext__(self) -> Record:
-        self._settle()
         while True:
             await self._let_others()
             try:
-                record = self._reader.read(self._sequence)
+                record = self._reader.read(self.sequence)
             except NotYetWrittenError:
                 if not await self._wait():
                     raise StopAsyncIteration from None
@@ -176,14 +168,13 @@ class Following:
             except (EndOfStreamError, WriterGoneError) as end:
                 await self._go_on(end)
             else:
-                self._given = record
-                self._settle()
+                self.note(record)
                 return record
 
     async def _wait(self) -> bool:
         if self._waiter is None:
             self._waiter = self._reader.waiter()
-        arrived = await self._waiter.wait(self._sequence, self._timeout)
+        arrived = await self._waiter.wait(self.sequence, self._timeout)
         self._turn_ends = asyncio.get_running_loop().time() + _TURN_SECS
         return arrived
 
@@ -213,35 +204,27 @@ class Following:
 
     # --- both
 
-    def _settle(self) -> None:
-        record = self._given
-        if record is None:
-            return
-        self._given = None
-        self._sequence += 1
-        self._last = record.frame
-        if self._first is None:
-            self._first = record.sequence, record.first_row
-
-    def _add_up(self) -> None:
-        """Count the records since the last gap; the next one begins anew."""
-        if self._first is None or self._last is None:
-            return
-        (sequence, row), (rows, _, self._last_nanos, rows_before) = self._first, self._last
-        self._first = self._last = None
-        self._records += self._sequence - sequence
-        self._next_row = rows_before + rows
-        self._rows += self._next_row - row
+    def _count(self) -> None:
+        """Add up what was given since the last gap."""
+        given = self.add_up()
+        if given is not None:
+            records, rows, (last_rows, _, self._last_nanos, rows_before) = given
+            self._records += records
+            self._rows += rows
+            self._next_row = rows_before + last_rows
 
     def _note_loss(self, error: OverrunError) -> None:
         """Count what was lost; raise it to who did not ask to skip it."""
-        self._add_up()
+        self._count()
         self._overruns += 1
         error.lost_rows = self._rows_lost(error)
         self._lost_records += error.lost_records
         known = error.lost_rows >= 0 and self._lost_rows is not None
         self._lost_rows = (self._lost_rows or 0) + error.lost_rows if known else None
-        self._sequence = error.resume_at
+        # Those that are lost once are not to be lost again with the next ones.
+        known = error.lost_rows >= 0 and self._next_row is not None
+        self._next_row = (self._next_row or 0) + error.lost_rows if known else None
+        self.skip_to(error.resume_at)
         if not self._skip_lost:
             raise error
 
@@ -256,6 +239,7 @@ class Following:
         return None if self._successor is None else self._successor(self._reader)
 
     def _turn_to(self, path: Path) -> None:
-        self._add_up()
+        self._count()
         self._reader, self._waiter = type(self._reader).open(path), None
-        self._sequence = self._next_row = 0
+        self._next_row = 0
+        self.turn_to(self._reader.native(), self._reader.layout)

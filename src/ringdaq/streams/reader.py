@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 Start = int | Literal["newest", "oldest"]
 _TRIES = 1000
-_FOREVER_SECS = 1e9
 
 
 class CopiedRecords(NamedTuple):
@@ -378,24 +377,6 @@ class StreamReader:
         """Waits for this ring in a coroutine."""
         return Waiter(self._open())
 
-    def next(self, sequence: int, timeout: float | None, into: CopiedRecord) -> bool:
-        """Sleep until a record is there, and copy it; False at the end or after the timeout.
-
-        Raises what `read` raises, but for the end.
-        """
-        patience = _FOREVER_SECS if timeout is None else timeout
-        while True:
-            try:
-                return (self._core or self._open()).next(sequence, patience, into)
-            except core.EndOfStreamError:
-                return False
-            except core.NotYetWrittenError:
-                continue
-            except CORE_ERRORS as error:
-                raise self.error(error) from None
-            except OverflowError:
-                raise self._no_sequence(sequence) from None
-
     def start(self, start: Start) -> int:
         """The first record that a follower gets."""
         if start == "newest":
@@ -406,6 +387,8 @@ class StreamReader:
 
     def close(self) -> None:
         """Let go of the ring; the mapping goes with the last view of it."""
+        if self._core is not None:
+            self._core.close()
         self._core = None
 
     def __enter__(self) -> Self:
@@ -418,6 +401,16 @@ class StreamReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def native(self) -> core.RingReader:
+        """The core's reader; raises `ClosedStreamError`."""
+        return self._open()
+
+    def checked(self, sequence: int) -> int:
+        """A sequence number that may be; raises `StreamError`."""
+        if not 0 <= sequence < 1 << 64:
+            raise self._no_sequence(sequence)
+        return sequence
 
     def _open(self) -> core.RingReader:
         if self._core is None:

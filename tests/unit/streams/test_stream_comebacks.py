@@ -1,9 +1,13 @@
 """Streams whose rings were removed meanwhile, followers that were interrupted, and odd times."""
 
+import queue
+import signal
+import threading
+
 import numpy as np
 import pytest
 
-from ringdaq.errors import StreamError
+from ringdaq.errors import ClosedStreamError, OverrunError, StreamError
 from ringdaq.streams import RingDirectory, StreamReader, StreamWriter, attach
 
 
@@ -69,20 +73,69 @@ def test_a_follower_that_timed_out_goes_on(tmp_path, scalar_spec):
         assert [value(record) for record in follower] == [1]
 
 
-def test_a_follower_that_was_interrupted_goes_on(tmp_path, scalar_spec, monkeypatch):
+def test_a_follower_that_was_interrupted_goes_on(tmp_path, scalar_spec):
+    interrupt = signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+
+    def interrupted(follower):
+        threading.Timer(0.05, *interrupt).start()
+        next(follower)
+
     with create(tmp_path, scalar_spec) as writer:
+        follower = StreamReader.open(writer.path).follow(0, timeout=30.0)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(follower)
         writer.append(1, 1)
+        assert value(next(follower)) == 1
+
+
+def test_threads_that_share_a_follower_get_each_record_once(tmp_path, scalar_spec):
+    records, given = 2000, queue.SimpleQueue()
+    with create(tmp_path, scalar_spec, 1 << 20) as writer:
+        follower = StreamReader.open(writer.path).follow(0, timeout=30.0)
+
+        def take():
+            for record in follower:
+                given.put(value(record))
+
+        threads = [threading.Thread(target=take, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for x in range(records):
+            writer.append(x, x)
+        writer.close()
+        for thread in threads:
+            thread.join(30)
+        found = follower.statistics()
+    assert sorted(given.get_nowait() for _ in range(given.qsize())) == list(range(records))
+    assert (found.records, found.rows) == (records, records)
+
+
+def test_a_follower_of_a_closed_reader_is_told_so(tmp_path, scalar_spec):
+    with create(tmp_path, scalar_spec) as writer:
         reader = StreamReader.open(writer.path)
         follower = reader.follow(0, timeout=0.01)
+        writer.append(1, 1)
+        reader.close()
+        with pytest.raises(ClosedStreamError):
+            next(follower)
 
-        def interrupted(*_):
-            raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch:
-            patch.setattr(StreamReader, "next", interrupted)
-            with pytest.raises(KeyboardInterrupt):
+def test_rows_that_are_lost_again_and_again_are_counted_once(tmp_path, scalar_spec):
+    with create(tmp_path, scalar_spec, 4096) as writer:
+        writer.append(0, 0)
+        reader = StreamReader.open(writer.path)
+        follower = reader.follow(0, timeout=0.01)
+        assert value(next(follower)) == 0
+        for lap in range(1, 4):
+            for x in range(1000 * lap - 999, 1000 * lap + 1):
+                writer.append(x, x)
+                reader.latest()
+            with pytest.raises(OverrunError):
                 next(follower)
-        assert [value(record) for record in follower] == [1]
+        seen = [value(record) for record in follower]
+        found = follower.statistics()
+    assert seen[-1] == 3000
+    assert found.lost_rows == found.lost_records == 3000 - len(seen)
 
 
 def test_a_follower_knows_what_it_lost_beside_other_readers_of_its_ring(tmp_path, scalar_spec):
