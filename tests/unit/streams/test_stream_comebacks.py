@@ -127,15 +127,15 @@ def test_rows_that_are_lost_again_and_again_are_counted_once(tmp_path, scalar_sp
         follower = reader.follow(0, timeout=0.01)
         assert value(next(follower)) == 0
         for lap in range(1, 4):
-            for x in range(1000 * lap - 999, 1000 * lap + 1):
+            for x in range(5000 * lap - 4999, 5000 * lap + 1):
                 writer.append(x, x)
                 reader.latest()
             with pytest.raises(OverrunError):
                 next(follower)
         seen = [value(record) for record in follower]
         found = follower.statistics()
-    assert seen[-1] == 3000
-    assert found.lost_rows == found.lost_records == 3000 - len(seen)
+    assert seen[-1] == 15000
+    assert found.lost_rows == found.lost_records == 15000 - len(seen)
 
 
 def test_a_follower_knows_what_it_lost_beside_other_readers_of_its_ring(tmp_path, scalar_spec):
