@@ -480,11 +480,11 @@ class RingReader:
 
 @disjoint_base
 class Walk:
-    """Records one after the other, each given once, by `next`; made for a subclass.
+    """Gives one record after the other, by `next`; made for a subclass.
 
     A record is what `make` makes of the layout, a `Copied`. Whatever else happens while it is
     waited for is given to `otherwise`: the error that was raised, or None at the end of patience.
-    It returns whether to go on.
+    It returns whether to go on, or raises. One thread at a time may ask for a record.
     """
 
     def __new__(
@@ -501,20 +501,30 @@ class Walk:
     def sequence(self) -> int:
         """Of the record that comes next."""
 
-    def skip_to(self, sequence: int) -> None:
-        """Go on at another record of the ring."""
+    @property
+    def row(self) -> int | None:
+        """Rows before it, where they are known."""
+
+    @property
+    def records(self) -> int:
+        """Given so far, in all rings."""
+
+    @property
+    def rows(self) -> int:
+        """Of these records."""
+
+    @property
+    def last_nanos(self) -> int | None:
+        """Time of the last row that was given."""
+
+    def skip_to(self, sequence: int, row: int | None) -> None:
+        """Go on at another record of the ring, with so many rows before it."""
 
     def turn_to(self, reader: RingReader, layout: object) -> None:
         """Go on at the beginning of another ring."""
 
     def note(self, record: Copied) -> None:
         """Take the record that comes next for given."""
-
-    def add_up(self) -> tuple[int, int, tuple[int, int, int, int]] | None:
-        """Records and rows given since the last time, and the frame of the last one.
-
-        The rows are those from the first to the last, so to be asked for before a gap.
-        """
 
 @final
 class Watch:

@@ -1,28 +1,36 @@
 //! Going from record to record: what is done for each of them. In the core, as Python takes longer
 //! for it than copying does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::copied::{PlainFrame, PyCopied};
+use super::errors::InvalidError;
 use super::reader::PyRingReader;
 
-/// Gives one record after the other, each once. What else may happen is for a subclass.
+/// Gives one record after the other. What else may happen is for a subclass.
 #[pyclass(name = "Walk", module = "ringdaq_core", frozen, subclass)]
 pub struct PyWalk {
     make: Py<PyAny>,
     patience_secs: f64,
     place: Mutex<Place>,
+    /// A thread is on its way to the next record.
+    walking: AtomicBool,
 }
 
-/// Where a walk is.
+/// Where a walk is, and what it has given.
 struct Place {
     ring: Ring,
     /// The record that comes next.
     sequence: u64,
-    stretch: Option<Stretch>,
+    /// Rows before it, where they are known.
+    row: Option<u64>,
+    records: u64,
+    rows: u64,
+    last_nanos: Option<i64>,
 }
 
 /// What is read, and the layout that its records are made of.
@@ -37,23 +45,23 @@ impl Ring {
     }
 }
 
-/// Records that were given since the last gap.
-#[derive(Clone, Copy)]
-struct Stretch {
-    first_sequence: u64,
-    first_row: u64,
-    last: PlainFrame,
+impl Place {
+    fn note(&mut self, (rows, _, last_nanos, first_row): PlainFrame) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.row = Some(first_row.wrapping_add(rows));
+        self.records += 1;
+        self.rows = self.rows.wrapping_add(rows);
+        self.last_nanos = Some(last_nanos);
+    }
 }
 
-impl Place {
-    fn is_at(&self, ring: &Ring, sequence: u64) -> bool {
-        self.ring.reader.is(&ring.reader) && self.sequence == sequence
-    }
+/// Ends with the way of one thread to the next record.
+struct Way<'a>(&'a AtomicBool);
 
-    fn note(&mut self, frame: PlainFrame) {
-        let begun = Stretch { first_sequence: self.sequence, first_row: frame.3, last: frame };
-        self.stretch.get_or_insert(begun).last = frame;
-        self.sequence = self.sequence.wrapping_add(1);
+impl Drop for Way<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire of whoever comes next.
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -63,27 +71,52 @@ impl PyWalk {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn set_out(&self) -> PyResult<Way<'_>> {
+        // Acquire: pairs with the release of whoever was here before.
+        if self.walking.swap(true, Ordering::Acquire) {
+            return Err(InvalidError::new_err(
+                "another thread waits for this follower's next record",
+            ));
+        }
+        Ok(Way(&self.walking))
+    }
+
     /// The next record; nothing after the timeout.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (ring, sequence) = {
+            let place = self.place();
+            (place.ring.clone_ref(py), place.sequence)
+        };
+        // Made before the record is there: what is left to do after waking is done with cold caches.
+        let record = self.make.bind(py).call1((&ring.layout,))?;
+        let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
+        let Some(frame) = reader.next(py, sequence, self.patience_secs, into)? else {
+            return Ok(None);
+        };
+        self.place().note(frame);
+        Ok(Some(record))
+    }
+
+    /// The next record; nothing at the end.
+    fn walk<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
         loop {
-            let (ring, sequence) = {
-                let place = self.place();
-                (place.ring.clone_ref(py), place.sequence)
+            let event = match slf.get().step(py) {
+                Ok(Some(record)) => return Ok(Some(record)),
+                Ok(None) => None,
+                Err(error) => Some(error),
             };
-            // Made before the record is there: what is left to do after waking is done with cold caches.
-            let record = self.make.bind(py).call1((&ring.layout,))?;
-            let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
-            let Some(frame) = reader.next(py, sequence, self.patience_secs, into)? else {
+            if !Self::goes_on(slf, event)? {
                 return Ok(None);
-            };
-            let mut place = self.place();
-            // Another thread may have been given it meanwhile.
-            if place.is_at(&ring, sequence) {
-                place.note(frame);
-                drop(place);
-                return Ok(Some(record));
             }
         }
+    }
+
+    #[cold]
+    fn goes_on(slf: &Bound<'_, Self>, event: Option<PyErr>) -> PyResult<bool> {
+        let py = slf.py();
+        let event = event.map(|error| error.into_value(py));
+        slf.call_method1(intern!(py, "otherwise"), (event,))?.is_truthy()
     }
 }
 
@@ -98,7 +131,8 @@ impl PyWalk {
         sequence: u64,
     ) -> Self {
         let ring = Ring { reader, layout };
-        Self { make, patience_secs, place: Mutex::new(Place { ring, sequence, stretch: None }) }
+        let place = Place { ring, sequence, row: None, records: 0, rows: 0, last_nanos: None };
+        Self { make, patience_secs, place: Mutex::new(place), walking: AtomicBool::new(false) }
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -106,17 +140,9 @@ impl PyWalk {
     }
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = slf.py();
-        loop {
-            let event = match slf.get().step(py) {
-                Ok(Some(record)) => return Ok(Some(record)),
-                Ok(None) => None,
-                Err(error) => Some(error.into_value(py)),
-            };
-            let goes_on = slf.call_method1(intern!(py, "otherwise"), (event,))?;
-            if !goes_on.is_truthy()? {
-                return Ok(None);
-            }
+        match slf.get().set_out() {
+            Ok(_way) => Self::walk(slf),
+            Err(error) => Self::goes_on(slf, Some(error)).map(|_| None),
         }
     }
 
@@ -125,35 +151,44 @@ impl PyWalk {
         self.place().sequence
     }
 
-    /// Goes on at another record.
-    fn skip_to(&self, sequence: u64) {
-        self.place().sequence = sequence;
+    #[getter]
+    fn row(&self) -> Option<u64> {
+        self.place().row
     }
 
-    /// Goes on at the beginning of another ring.
+    #[getter]
+    fn records(&self) -> u64 {
+        self.place().records
+    }
+
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.place().rows
+    }
+
+    #[getter]
+    fn last_nanos(&self) -> Option<i64> {
+        self.place().last_nanos
+    }
+
+    fn skip_to(&self, sequence: u64, row: Option<u64>) {
+        let mut place = self.place();
+        (place.sequence, place.row) = (sequence, row);
+    }
+
     fn turn_to(&self, reader: Py<PyRingReader>, layout: Py<PyAny>) {
         let before = {
             let mut place = self.place();
-            place.sequence = 0;
+            (place.sequence, place.row) = (0, Some(0));
             std::mem::replace(&mut place.ring, Ring { reader, layout })
         };
         // What is dropped may call Python.
         drop(before);
     }
 
-    /// Notes the record that was due, as if it had been given.
     fn note(&self, record: &PyCopied) -> PyResult<()> {
         let frame = record.plain_frame()?;
         self.place().note(frame);
         Ok(())
-    }
-
-    /// What was given since the last gap: records, rows, and the frame of the last one. What comes is
-    /// counted anew.
-    fn add_up(&self) -> Option<(u64, u64, PlainFrame)> {
-        let mut place = self.place();
-        let Stretch { first_sequence, first_row, last } = place.stretch.take()?;
-        let rows = last.3.wrapping_add(last.0).wrapping_sub(first_row);
-        Some((place.sequence.wrapping_sub(first_sequence), rows, last))
     }
 }

@@ -84,9 +84,7 @@ class Following(core.Walk):
         self._successor = successor
         self._waiter: Waiter | None = None
         self._turn_ends = 0.0
-        self._last_nanos: int | None = None
-        self._next_row: int | None = None
-        self._records = self._rows = self._overruns = self._lost_records = 0
+        self._overruns = self._lost_records = 0
         self._lost_rows: int | None = 0
 
     if TYPE_CHECKING:
@@ -100,13 +98,12 @@ class Following(core.Walk):
 
     def statistics(self) -> FollowerStatistics:
         """How far this follower is, and how far the writer."""
-        self._count()
         ring = self._reader.statistics()
-        seen = ring.first_nanos if self._last_nanos is None else self._last_nanos
+        seen = ring.first_nanos if self.last_nanos is None else self.last_nanos
         behind = 0 if seen is None or ring.last_nanos is None else ring.last_nanos - seen
         return FollowerStatistics(
-            records=self._records,
-            rows=self._rows,
+            records=self.records,
+            rows=self.rows,
             lag_records=max(0, ring.next_sequence - self.sequence),
             lag_secs=max(0, behind) / NANOS_PER_SEC,
             overruns=self._overruns,
@@ -204,42 +201,28 @@ class Following(core.Walk):
 
     # --- both
 
-    def _count(self) -> None:
-        """Add up what was given since the last gap."""
-        given = self.add_up()
-        if given is not None:
-            records, rows, (last_rows, _, self._last_nanos, rows_before) = given
-            self._records += records
-            self._rows += rows
-            self._next_row = rows_before + last_rows
-
     def _note_loss(self, error: OverrunError) -> None:
         """Count what was lost; raise it to who did not ask to skip it."""
-        self._count()
         self._overruns += 1
-        error.lost_rows = self._rows_lost(error)
+        error.lost_rows = lost = self._rows_lost(error)
         self._lost_records += error.lost_records
-        known = error.lost_rows >= 0 and self._lost_rows is not None
-        self._lost_rows = (self._lost_rows or 0) + error.lost_rows if known else None
-        # Those that are lost once are not to be lost again with the next ones.
-        known = error.lost_rows >= 0 and self._next_row is not None
-        self._next_row = (self._next_row or 0) + error.lost_rows if known else None
-        self.skip_to(error.resume_at)
+        self._lost_rows = None if lost < 0 or self._lost_rows is None else self._lost_rows + lost
+        # Those that are lost now are not to be lost again with the next ones.
+        row = None if lost < 0 or self.row is None else self.row + lost
+        self.skip_to(error.resume_at, row)
         if not self._skip_lost:
             raise error
 
     def _rows_lost(self, error: OverrunError) -> int:
         """As the ring says, which remembers only its readers' last places; else by its own."""
-        if error.lost_rows < 0 and self._next_row is not None:
+        if error.lost_rows < 0 and self.row is not None:
             with suppress(StreamError):
-                return self._reader.frame(error.resume_at)[3] - self._next_row
+                return self._reader.frame(error.resume_at)[3] - self.row
         return error.lost_rows
 
     def _next_generation(self) -> Path | None:
         return None if self._successor is None else self._successor(self._reader)
 
     def _turn_to(self, path: Path) -> None:
-        self._count()
         self._reader, self._waiter = type(self._reader).open(path), None
-        self._next_row = 0
         self.turn_to(self._reader.native(), self._reader.layout)

@@ -1,6 +1,5 @@
 """Streams whose rings were removed meanwhile, followers that were interrupted, and odd times."""
 
-import queue
 import signal
 import threading
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from ringdaq.errors import ClosedStreamError, OverrunError, StreamError
-from ringdaq.streams import RingDirectory, StreamReader, StreamWriter, attach
+from ringdaq.streams import Following, RingDirectory, StreamReader, StreamWriter, attach
 
 
 def create(directory, spec, capacity_bytes=1 << 16):
@@ -88,26 +87,17 @@ def test_a_follower_that_was_interrupted_goes_on(tmp_path, scalar_spec):
         assert value(next(follower)) == 1
 
 
-def test_threads_that_share_a_follower_get_each_record_once(tmp_path, scalar_spec):
-    records, given = 2000, queue.SimpleQueue()
-    with create(tmp_path, scalar_spec, 1 << 20) as writer:
-        follower = StreamReader.open(writer.path).follow(0, timeout=30.0)
+def test_a_follower_that_is_waited_for_cannot_be_asked_again(tmp_path, scalar_spec):
+    def asked_again(_):
+        next(follower)
 
-        def take():
-            for record in follower:
-                given.put(value(record))
-
-        threads = [threading.Thread(target=take, daemon=True) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for x in range(records):
-            writer.append(x, x)
-        writer.close()
-        for thread in threads:
-            thread.join(30)
-        found = follower.statistics()
-    assert sorted(given.get_nowait() for _ in range(given.qsize())) == list(range(records))
-    assert (found.records, found.rows) == (records, records)
+    with create(tmp_path, scalar_spec) as writer:
+        reader = StreamReader.open(writer.path)
+        follower = Following(reader, 0, timeout=0.01, successor=asked_again)
+        with pytest.raises(StreamError, match="another thread"):
+            next(follower)
+        writer.append(1, 1)
+        assert value(next(follower)) == 1
 
 
 def test_a_follower_of_a_closed_reader_is_told_so(tmp_path, scalar_spec):
