@@ -72,17 +72,32 @@ def test_a_follower_that_timed_out_goes_on(tmp_path, scalar_spec):
         assert [value(record) for record in follower] == [1]
 
 
-def test_a_follower_that_was_interrupted_goes_on(tmp_path, scalar_spec):
-    interrupt = signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+class SignalError(Exception):
+    """What a signal raises here."""
 
-    def interrupted(follower):
-        threading.Timer(0.05, *interrupt).start()
-        next(follower)
 
+@pytest.fixture
+def interrupt():
+    """Does something, interrupted soon by a signal that no surroundings have set aside."""
+
+    def interrupted(*_):
+        raise SignalError
+
+    def interrupting(work):
+        threading.Timer(0.05, *send).start()
+        work()
+
+    send = signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
+    before = signal.signal(signal.SIGUSR1, interrupted)
+    yield interrupting
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_follower_that_was_interrupted_goes_on(tmp_path, scalar_spec, interrupt):
     with create(tmp_path, scalar_spec) as writer:
         follower = StreamReader.open(writer.path).follow(0, timeout=30.0)
-        with pytest.raises(KeyboardInterrupt):
-            interrupted(follower)
+        with pytest.raises(SignalError):
+            interrupt(lambda: next(follower))
         writer.append(1, 1)
         assert value(next(follower)) == 1
 
