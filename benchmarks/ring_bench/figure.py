@@ -39,7 +39,7 @@ class Figure:
 class Effort:
     """How much is measured."""
 
-    rounds: int = 7
+    rounds: int = 15
     """Of ours and of the limit in turn; the median counts."""
     share: float = 1.0
     """Of the full counts."""
@@ -51,7 +51,7 @@ class Effort:
         return max(5, int(full * self.share))
 
 
-FULL = Effort(calm=Calm(60.0))
+FULL = Effort(calm=Calm(150.0))
 TINY = Effort(rounds=1, share=0.002)
 """Only proves that everything still runs."""
 

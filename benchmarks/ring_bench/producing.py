@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.ring_bench.calm import nanos_after_pauses
 from benchmarks.ring_bench.figure import Effort, Figure, in_turn, nanos_each
 from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.rings import CAMERA, EEG, MIB, SCALAR, make, record_bytes
@@ -59,9 +59,9 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
         value, limit_nanos = in_turn(effort, lambda: nanos_each(work, count), limit)
         idle, idle_limit, idle_call = in_turn(
             effort,
-            lambda: _after_idle(lambda: appender.append(1.5), effort.count(500)),
-            lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, effort.count(500))[0],
-            lambda: _after_idle(lambda: None, effort.count(500)),
+            lambda: nanos_after_pauses(lambda: appender.append(1.5), effort.count(250)),
+            lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, effort.count(250))[0],
+            lambda: nanos_after_pauses(lambda: None, effort.count(250)),
         )
     file, message = _pyarrow_nanos(effort.count(2000))
     return Figure(
@@ -74,17 +74,6 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
             "python_call_of_nothing_after_1ms_idle_ns": idle_call,
         },
     )  # fmt: skip
-
-
-def _after_idle(step: Callable[[], object], count: int) -> float:
-    """The median of a step in ns, each after a sleep of more than a millisecond."""
-    taken = []
-    for _ in range(count):
-        time.sleep(0.0015)
-        before = time.perf_counter_ns()
-        step()
-        taken.append(time.perf_counter_ns() - before)
-    return statistics.median(taken)
 
 
 def _pyarrow_nanos(count: int) -> tuple[float, float]:

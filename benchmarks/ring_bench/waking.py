@@ -69,7 +69,7 @@ def _messages(
     directory: Path, effort: Effort, places: tuple[int, ...] = ()
 ) -> tuple[list[int], float]:
     """64 B at 1 kHz to a sleeping reader: delays in ns, processor time of both in ns a message."""
-    count = effort.count(1500)
+    count = effort.count(750)
     writer = make(directory, SCALAR, MIB)
     with readers(writer.path, 1, "sleep") as (child,), apart(child, places):
         used = time.process_time_ns()
@@ -94,7 +94,7 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count, places = effort.count(1500), two_processors()
+    count, places = effort.count(750), two_processors()
 
     def measure() -> list[float]:
         delays, _ = _messages(directory, effort, places)
@@ -123,7 +123,7 @@ def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figur
 
 def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A reader that never sleeps, in another process."""
-    count = effort.count(5000)
+    count = effort.count(2500)
 
     def measure() -> list[float]:
         writer = make(directory, SCALAR, MIB)
@@ -178,7 +178,7 @@ def _fill(writer: StreamWriter) -> None:
 
 def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """What the writer pays for eight readers that sleep."""
-    count = effort.count(1500)
+    count = effort.count(750)
 
     def bare(sleepers: int) -> float:
         return limits.run("wake", sleepers, count, 500_000, BLOCK.nbytes)[2]
