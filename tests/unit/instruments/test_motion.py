@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringdaq.instruments.sim.motion import brake, redirect, resting, trapezoid
@@ -22,6 +22,7 @@ def test_a_short_way_is_a_triangle():
 
 
 @given(places, places, speeds, speeds)
+@example(0.0, 5e-324, 1.0, 0.5)
 def test_every_motion_arrives_and_never_goes_too_fast(start, target, velocity, acceleration):
     motion = trapezoid(5.0, start, target, velocity=velocity, acceleration=acceleration)
     assert motion.position_at(motion.end) == target

@@ -72,8 +72,9 @@ def trapezoid(
     if distance == 0:
         return resting(target)
     sign = math.copysign(1.0, target - start)
-    # A short way is a triangle: the full velocity is never reached.
-    top = min(velocity, math.sqrt(distance * acceleration))
+    # A short way is a triangle: the full velocity is never reached. The product of the shortest way
+    # of all with an acceleration would be 0.
+    top = min(velocity, math.sqrt(distance) * math.sqrt(acceleration))
     ramp = top / acceleration
     cruise = (distance - top * ramp) / top
     steps = [(ramp, acceleration), (max(cruise, 0.0), 0.0), (ramp, -acceleration)]
