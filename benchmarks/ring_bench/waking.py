@@ -7,13 +7,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.apart import apart, two_processors
 from benchmarks.measure import quantile
-from benchmarks.ring_bench.figure import Effort, Figure, rounds
+from benchmarks.ring_bench.figure import Effort, Figure, in_turn, rounds
 from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.producing import BLOCK
 from benchmarks.ring_bench.rings import EEG, MIB, SCALAR, make
@@ -36,9 +36,12 @@ def measure(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
 
 
 @contextmanager
-def readers(path: Path, count: int, way: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Other processes that read a ring from now on, until it is closed."""
-    command = [sys.executable, "-m", "benchmarks.ring_bench.waking", str(path), way]
+def readers(
+    path: Path, count: int, way: str, told: int = 0
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Other processes that read a ring until it is closed; told of so many records at a time."""
+    arguments = [str(path), way, str(told)]
+    command = [sys.executable, "-m", "benchmarks.ring_bench.waking", *arguments]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     try:
         for child in children:
@@ -65,20 +68,29 @@ def _paced(count: int, period_secs: float) -> Iterator[int]:
         yield number
 
 
-def _messages(
-    directory: Path, effort: Effort, places: tuple[int, ...] = ()
-) -> tuple[list[int], float]:
-    """64 B at 1 kHz to a sleeping reader: delays in ns, processor time of both in ns a message."""
-    count = effort.count(750)
+@contextmanager
+def _exchange(
+    directory: Path, count: int, places: tuple[int, ...] = ()
+) -> Iterator[Callable[[], tuple[list[int], float]]]:
+    """64 B at 1 kHz to a sleeping reader, so many at a time.
+
+    Each call gives delays in ns, and the processor time of both ends in ns a message.
+    """
     writer = make(directory, SCALAR, MIB)
-    with readers(writer.path, 1, "sleep") as (child,), apart(child, places):
+
+    def exchange() -> tuple[list[int], float]:
         used = time.process_time_ns()
         for _ in _paced(count, 0.001):
             writer.append(time.monotonic_ns(), 1.5)
         used = time.process_time_ns() - used
-        writer.close()
         found = _result(child)
-    return found["late"], (used + found["used"][0]) / count
+        return found["late"], used / count + found["used"][0] / max(1, count - 1)
+
+    with readers(writer.path, 1, "sleep", count) as (child,), apart(child, places):
+        try:
+            yield exchange
+        finally:
+            writer.close()
 
 
 def _idle_percent(directory: Path, effort: Effort) -> float:
@@ -94,19 +106,25 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count, places = effort.count(750), two_processors()
+    count, places = effort.count(250), two_processors()
+    bare_args = (1, count, 1_000_000, 64)
 
-    def measure() -> list[float]:
-        delays, _ = _messages(directory, effort, places)
-        p50, p99, *_ = limits.run("wake", 1, count, 1_000_000, 64, *places)
-        return [quantile(delays, 0.5), quantile(delays, 0.99), p50, p99]
+    with _exchange(directory, count, places) as exchange:
 
-    def measure_cpu() -> list[float]:
-        bare = limits.run("wake", 1, count, 1_000_000, 64)[3]
-        return [_messages(directory, effort)[1], bare]
+        def measure() -> list[float]:
+            delays, _ = exchange()
+            p50, p99, *_ = limits.run("wake", *bare_args, *places)
+            return [quantile(delays, 0.5), quantile(delays, 0.99), p50, p99]
 
-    value, late99, bare, bare99 = (nanos / 1e3 for nanos in rounds(effort, measure))
-    spent, bare_spent = (nanos / 1e3 for nanos in rounds(effort, measure_cpu))
+        value, late99, bare, bare99 = (nanos / 1e3 for nanos in rounds(effort, measure))
+
+    with _exchange(directory, count) as exchange:
+        spent, bare_spent = (
+            nanos / 1e3
+            for nanos in in_turn(
+                effort, lambda: exchange()[1], lambda: limits.run("wake", *bare_args)[3]
+            )
+        )
     idle = _idle_percent(directory, effort)
     return Figure(
         "wake", "newest record seen by a reader asleep on another core, p50", value, "us",
@@ -202,12 +220,27 @@ def _ready() -> None:
     print("ready", flush=True)
 
 
-def _sleep_on(reader: StreamReader) -> list[int]:
-    """Delays in ns; the record's time is the writer's monotonic clock."""
-    clock = time.monotonic_ns
+def _tell(late: list[int], used: int) -> None:
+    print(json.dumps({"late": late, "used": [used]}), flush=True)
+
+
+def _sleep_on(reader: StreamReader, told: int) -> None:
+    """Delays in ns, and processor time since the first of the records that are told of.
+
+    The record's time is the writer's monotonic clock.
+    """
+    clock, late = time.monotonic_ns, list[int]()
     records = reader.follow("newest", timeout=30.0)
     _ready()
-    return [clock() - record.last_nanos for record in records]
+    used = time.process_time_ns()
+    for record in records:
+        late.append(clock() - record.last_nanos)
+        if len(late) == 1:
+            used = time.process_time_ns()
+        if len(late) == told:
+            _tell(late, time.process_time_ns() - used)
+            late.clear()
+    _tell(late, time.process_time_ns() - used)
 
 
 def _spin_on(reader: StreamReader) -> list[int]:
@@ -225,13 +258,13 @@ def _spin_on(reader: StreamReader) -> list[int]:
     return late
 
 
-def _read(path: Path, way: str) -> None:
+def _read(path: Path, way: str, told: int) -> None:
     with StreamReader.open(path) as reader:
-        used = time.process_time_ns()
-        late = _sleep_on(reader) if way == "sleep" else _spin_on(reader)
-        used = time.process_time_ns() - used
-    print(json.dumps({"late": late, "used": [used]}), flush=True)
+        if way == "sleep":
+            _sleep_on(reader, told)
+        else:
+            _tell(_spin_on(reader), 0)
 
 
 if __name__ == "__main__":
-    _read(Path(sys.argv[1]), sys.argv[2])
+    _read(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
