@@ -132,7 +132,7 @@ class StreamReader:
     def writer_alive(self) -> bool:
         """Whether a living process holds the ring and has not closed it."""
         try:
-            return self._open().writer_alive
+            return self.native().writer_alive
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -153,7 +153,7 @@ class StreamReader:
     def next_sequence(self) -> int:
         """Sequence number of the record that will be committed next; one look at the ring."""
         try:
-            return (self._core or self._open()).next_sequence
+            return (self._core or self.native()).next_sequence
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -161,14 +161,14 @@ class StreamReader:
     def oldest_sequence(self) -> int:
         """Sequence number of the oldest record left."""
         try:
-            return self._open().oldest_sequence
+            return self.native().oldest_sequence
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
     def checked_next_sequence(self) -> int:
         """The same, from counters that are consistent; raises `CorruptRecordError`."""
         try:
-            return self._open().checked_next_sequence()
+            return self.native().checked_next_sequence()
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -179,7 +179,7 @@ class StreamReader:
     def statistics(self) -> RingStatistics:
         """The ring's counters, consistent with each other."""
         try:
-            return RingStatistics.from_core(self._open().statistics())
+            return RingStatistics.from_core(self.native().statistics())
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -190,7 +190,7 @@ class StreamReader:
         `EndOfStreamError` or `WriterGoneError` if it never will, `CorruptRecordError` if damaged.
         """
         try:
-            frame, payload = self._open().read(sequence)
+            frame, payload = self.native().read(sequence)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         except OverflowError:
@@ -200,7 +200,7 @@ class StreamReader:
     def frame(self, sequence: int) -> Frame:
         """A record's rows, first time, last time, and the rows before it; nothing is copied."""
         try:
-            return self._open().frame(sequence)
+            return self.native().frame(sequence)
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -214,7 +214,7 @@ class StreamReader:
         are missing.
         """
         try:
-            frames, found = self._open().gather(sequence, end, columns, max_bytes)
+            frames, found = self.native().gather(sequence, end, columns, max_bytes)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         return np.frombuffer(frames, np.int64).reshape(-1, 4), [
@@ -232,7 +232,7 @@ class StreamReader:
         the first.
         """
         try:
-            found, first_row, rows, payloads = self._open().copy_many(sequence, end, max_bytes)
+            found, first_row, rows, payloads = self.native().copy_many(sequence, end, max_bytes)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         frames = np.frombuffer(found, np.int64).reshape(-1, 4)
@@ -279,7 +279,7 @@ class StreamReader:
             return WindowView(self.layout, [(self, self.sequences(span))])
         # The same as `_in_place`; a call costs a tenth of looking at a record.
         try:
-            return PlacedRecord(self._core or self._open(), sequence, self)
+            return PlacedRecord(self._core or self.native(), sequence, self)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         except OverflowError:
@@ -343,7 +343,7 @@ class StreamReader:
     def find(self, time_nanos: int) -> int:
         """The first record left whose last time is that late; the next one if there is none yet."""
         try:
-            return self._open().find(int64_nanos(time_nanos))
+            return self.native().find(int64_nanos(time_nanos))
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -353,7 +353,7 @@ class StreamReader:
         After True, `read` gives the record or the reason why there is none.
         """
         try:
-            return self._open().wait(sequence, timeout)
+            return self.native().wait(sequence, timeout)
         except CORE_ERRORS as error:
             raise self.error(error) from None
 
@@ -371,11 +371,11 @@ class StreamReader:
 
     def watch(self) -> core.Watch:
         """Tells by a descriptor that a record is there; raises `OSError` where no kernel does."""
-        return core.Watch(self._open())
+        return core.Watch(self.native())
 
     def waiter(self) -> Waiter:
         """Waits for this ring in a coroutine."""
-        return Waiter(self._open())
+        return Waiter(self.native())
 
     def start(self, start: Start) -> int:
         """The first record that a follower gets."""
@@ -404,21 +404,18 @@ class StreamReader:
 
     def native(self) -> core.RingReader:
         """The core's reader; raises `ClosedStreamError`."""
-        return self._open()
-
-    def checked(self, sequence: int) -> int:
-        """A sequence number that may be; raises `StreamError`."""
-        if not 0 <= sequence < 1 << 64:
-            raise self._no_sequence(sequence)
-        return sequence
-
-    def _open(self) -> core.RingReader:
         if self._core is None:
             raise ClosedStreamError(
                 f"this reader of stream {self.spec.name!r} is closed: {self.path}",
                 stream=self.spec.name,
             )
         return self._core
+
+    def checked(self, sequence: int) -> int:
+        """A sequence number that may be; raises `StreamError`."""
+        if not 0 <= sequence < 1 << 64:
+            raise self._no_sequence(sequence)
+        return sequence
 
     def _no_sequence(self, sequence: int | None) -> StreamError:
         return StreamError(
@@ -428,7 +425,7 @@ class StreamReader:
 
     def _in_place(self, sequence: int | None) -> PlacedRecord:
         try:
-            return PlacedRecord(self._open(), sequence, self)
+            return PlacedRecord(self.native(), sequence, self)
         except CORE_ERRORS as error:
             raise self.error(error) from None
         except OverflowError:
@@ -439,7 +436,7 @@ class StreamReader:
 
     def verify(self, sequence: int, *, cause: BaseException | None = None) -> None:
         """Raise `OverrunError` if a record may have been overwritten by now."""
-        reader = self._open()
+        reader = self.native()
         if reader.intact(sequence):
             return
         try:
