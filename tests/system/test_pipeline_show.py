@@ -17,7 +17,7 @@ import pylsl
 import pytest
 from pipeline_stand import until
 from scipy import signal
-from soak_plan import MINUTES, report
+from soak_plan import report, seconds_for
 
 from ringdaq.pipeline.lsl import lsl_secs
 from ringdaq.recorder.readback import RecordedFile
@@ -167,7 +167,7 @@ def test_a_recording_is_filtered_recorded_and_sent(show: Show, made: Any, tmp_pa
 
 @pytest.mark.soak
 def test_nothing_is_lost_for_long(show: Show, tmp_path: Path) -> None:
-    found = check(show, generated(tmp_path), min(600.0, 60 * MINUTES))
+    found = check(show, generated(tmp_path), min(600.0, seconds_for("pipeline")))
     report(
         "pipeline: samples from a file to ring, file and LSL",
         found["sources"]["recording"]["samples"],
