@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
@@ -22,9 +23,16 @@ SLOWER = 1.5
 Others on the same processors, whom a virtual machine cannot see, show in it: they fill the caches.
 """
 CALLS = 20
+PAUSE_SECS = 0.0015
+BUSY_SLOWER = 1.25
+"""So much longer than at best in this run some work without a pause may take.
+
+In it shows who shares a core: it is slower by half and more while the other half is in use.
+"""
+STINTS, MESSAGES = 5, 40
+MESSAGE = {"a": [1.5, 2, "x"], "b": {"c": None}}
 LOOKS = 40
 """How often the best is looked for before the first round."""
-PAUSE_SECS = 0.0015
 ROUND_SECS = 4.0
 """How much of the patience one round may use, so that some is left for those that follow."""
 
@@ -48,9 +56,35 @@ def _busy_secs() -> float:
     return (user + nice + system + interrupts + soft + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def _children_secs() -> float:
+    """Processor time that children have used which still run."""
+    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    ticks = 0
+    for pid in pids:
+        # Behind the name, which may hold spaces; a child that has ended is a zombie until we wait.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _others_secs() -> float:
-    """Processor time that others have used; of our children only those that have ended are ours."""
-    return _busy_secs() - sum(os.times()[:4])
+    """Processor time that others have used."""
+    return _busy_secs() - sum(os.times()[:4]) - _children_secs()
+
+
+class Probe:
+    """Asks whether something takes much longer than it did at best."""
+
+    def __init__(self, nanos: Callable[[], float], slower: float) -> None:
+        self._nanos = nanos
+        self._slower = slower
+        self._best = math.inf
+
+    def is_quick(self) -> bool:
+        """Whether it is nearly as quick as ever; the first time is the best so far."""
+        nanos = self._nanos()
+        self._best = min(self._best, nanos)
+        return nanos <= self._slower * self._best
 
 
 class Calm:
@@ -63,14 +97,17 @@ class Calm:
     def __init__(self, patience_secs: float) -> None:
         self._asks = patience_secs > 0
         self._left = patience_secs
-        self._best = math.inf
+        self._probes = (Probe(_nanos_of_stint, BUSY_SLOWER), Probe(_nanos_of_nothing, SLOWER))
         self.kept = 0
-        """Rounds that count."""
+        """Rounds, of those that were taken again the last."""
         self.disturbed = 0
         """Those of them that were disturbed, as patience had run out."""
 
-    def take(self, measure: Callable[[], T]) -> T:
-        """One round, measured in calm if there is any."""
+    def take(self, measure: Callable[[], T]) -> tuple[T, bool]:
+        """One round, measured in calm if there is any; and whether there was."""
+        if not self.kept and self._asks:
+            for _ in range(LOOKS):
+                self._is_quick()
         begun = time.monotonic()
         deadline = begun + min(ROUND_SECS, self._left)
         while True:
@@ -82,21 +119,20 @@ class Calm:
         self._left -= last - begun
         self.kept += 1
         self.disturbed += not calm
-        return found
+        return found, calm
 
     def told(self) -> str:
         """How calm it was, in words."""
         return (
             f"others used more than {MOST:.0%} of a core, or a call of nothing after a pause took "
-            f"{SLOWER} times as long as at best, in {self.disturbed} of {self.kept} rounds of "
-            "measuring; such rounds were taken again while patience lasted"
+            f"{SLOWER} times or steady work {BUSY_SLOWER} times as long as at best, in "
+            f"{self.disturbed} of {self.kept} rounds of measuring; such rounds were taken again "
+            "while patience lasted, and count only where a figure has too few others"
         )
 
     def _round(self, measure: Callable[[], T]) -> tuple[T, bool]:
         if not self._asks:
             return measure(), True
-        if self._best == math.inf:
-            self._best = min(nanos_after_pauses(_nothing, CALLS) for _ in range(LOOKS))
         quick = self._is_quick()
         begun, others = time.monotonic(), _others_secs()
         found = measure()
@@ -110,10 +146,19 @@ class Calm:
             pass
 
     def _is_quick(self) -> bool:
-        nanos = nanos_after_pauses(_nothing, CALLS)
-        self._best = min(self._best, nanos)
-        return nanos <= SLOWER * self._best
+        return all(probe.is_quick() for probe in self._probes)
 
 
-def _nothing() -> None:
-    pass
+def _nanos_of_nothing() -> float:
+    return nanos_after_pauses(lambda: None, CALLS)
+
+
+def _nanos_of_stint() -> float:
+    """The median of a stint of work without a pause in ns."""
+    taken = []
+    for _ in range(STINTS):
+        before = time.perf_counter_ns()
+        for _ in range(MESSAGES):
+            json.loads(json.dumps(MESSAGE))
+        taken.append(time.perf_counter_ns() - before)
+    return statistics.median(taken)

@@ -18,7 +18,8 @@ from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.rings import MIB, SCALAR, make
 from ringdaq.streams import StreamReader, StreamWriter
 
-ROWS = 100
+ROWS, RECORDS = 100, 100
+"""Of a record, and of a ring, when records are taken one by one."""
 ROWS_PER_SEC = 10_000
 WINDOW_SECS = 60
 WINDOW_BYTES = 192 * MIB
@@ -44,9 +45,9 @@ def _fill(writer: StreamWriter, rows: int, record_rows: int) -> None:
 
 def latest(directory: Path, effort: Effort) -> Figure:
     """The newest record as a pyarrow batch whose columns lie in the ring."""
-    count = effort.count(20_000)
+    count = effort.count(5000)
     with make(directory, SCALAR, MIB) as writer:
-        _fill(writer, 100 * ROWS, ROWS)
+        _fill(writer, RECORDS * ROWS, ROWS)
         with StreamReader.open(writer.path) as reader:
             message = pa.py_buffer(reader.read(0).payload)
             schema = reader.read(0).to_arrow().schema
@@ -58,6 +59,11 @@ def latest(directory: Path, effort: Effort) -> Figure:
                     with view() as record:
                         record.to_arrow()
 
+            def one_by_one(records: int) -> None:
+                for number in range(records):
+                    with reader.view(number % RECORDS) as record:
+                        record.to_arrow()
+
             def known(records: int) -> None:
                 read = pa.ipc.read_record_batch
                 for _ in range(records):
@@ -67,10 +73,11 @@ def latest(directory: Path, effort: Effort) -> Figure:
                 for _ in range(records):
                     pa.ipc.open_stream(stream).read_next_batch()
 
-            value, limit, peer = in_turn(
-                effort, *(lambda w=w: nanos_each(w, count) for w in (work, known, opened))
+            value, each, limit, peer = in_turn(
+                effort,
+                *(lambda w=w: nanos_each(w, count) for w in (work, one_by_one, known, opened)),
             )
-            rows_per_sec = _follow_rate(writer, reader, effort.count(5000))
+    rows_per_sec = ROWS / each * 1e9
     return Figure(
         "latest", "newest record as a zero-copy pyarrow batch, verified", value / 1e3, "us",
         limit / 1e3, "pyarrow's read_record_batch alone, schema known", value / limit,
@@ -84,21 +91,6 @@ def _stream_of(schema: pa.Schema, batch: pa.RecordBatch) -> pa.Buffer:
     with pa.ipc.new_stream(sink, schema) as out:
         out.write_batch(batch)
     return sink.getvalue()
-
-
-def _follow_rate(writer: StreamWriter, reader: StreamReader, records: int) -> float:
-    """Rows per second through zero-copy batches, one record after the other."""
-    left = writer.statistics().oldest_sequence
-    following = writer.statistics().next_sequence
-    number = min(records, following - left)
-
-    def work(count: int) -> None:
-        for sequence in range(following - count, following):
-            with reader.view(sequence) as record:
-                record.to_arrow()
-
-    times = [nanos_each(work, number) for _ in range(5)]
-    return ROWS / statistics.median(times) * 1e9
 
 
 def window_60s(directory: Path, limits: Limits, effort: Effort) -> Figure:

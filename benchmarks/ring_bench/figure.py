@@ -39,7 +39,7 @@ class Figure:
 class Effort:
     """How much is measured."""
 
-    rounds: int = 15
+    rounds: int = 31
     """Of ours and of the limit in turn; the median counts."""
     share: float = 1.0
     """Of the full counts."""
@@ -71,9 +71,14 @@ def nanos_each(work: Callable[[int], object], count: int) -> float:
 
 
 def rounds(effort: Effort, measure: Callable[[], Sequence[float]]) -> list[float]:
-    """The median of each of a round's figures: noise hits all of a round alike."""
+    """The median of each of a round's figures: noise hits all of a round alike.
+
+    Rounds are short: a machine that others use too is calm for parts of a second only.
+    """
     taken = [effort.calm.take(measure) for _ in range(effort.rounds)]
-    return [statistics.median(column) for column in zip(*taken, strict=True)]
+    calm = [found for found, undisturbed in taken if undisturbed]
+    counted = calm if len(calm) > len(taken) // 3 else [found for found, _ in taken]
+    return [statistics.median(column) for column in zip(*counted, strict=True)]
 
 
 def in_turn(effort: Effort, *measures: Callable[[], float]) -> list[float]:

@@ -38,7 +38,7 @@ def measure(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
 
 def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """Rows appended one by one, and batched into records by the ring."""
-    count = effort.count(500_000)
+    count, calls = effort.count(100_000), effort.count(50)
     with (
         make(directory, SCALAR, SCALAR_BYTES) as writer,
         writer.appender(rows=ROWS_A_BATCH) as appender,
@@ -59,9 +59,9 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
         value, limit_nanos = in_turn(effort, lambda: nanos_each(work, count), limit)
         idle, idle_limit, idle_call = in_turn(
             effort,
-            lambda: nanos_after_pauses(lambda: appender.append(1.5), effort.count(250)),
-            lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, effort.count(250))[0],
-            lambda: nanos_after_pauses(lambda: None, effort.count(250)),
+            lambda: nanos_after_pauses(lambda: appender.append(1.5), calls),
+            lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, calls)[0],
+            lambda: nanos_after_pauses(lambda: None, calls),
         )
     file, message = _pyarrow_nanos(effort.count(2000))
     return Figure(
@@ -99,7 +99,7 @@ def _pyarrow_nanos(count: int) -> tuple[float, float]:
 
 def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A record a row, committed one by one."""
-    count = effort.count(100_000)
+    count = effort.count(50_000)
     with make(directory, SCALAR, SCALAR_BYTES) as writer:
         for number in range(100):
             writer.append(number, 1.5)
@@ -125,7 +125,7 @@ def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
 
 def block_51k(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """Blocks of samples copied in."""
-    count = effort.count(10_000)
+    count = effort.count(3000)
     with make(directory, EEG, LARGE_BYTES) as writer:
         value, limit = _against_memcpy(
             writer, lambda number: writer.write_block(number, BLOCK), count, limits, effort
@@ -160,14 +160,16 @@ def _against_memcpy(
 
 def frames_8m(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
     """Frames copied in, and frames that are filled where they lie."""
-    count = effort.count(100)
+    count = effort.count(40)
     with make(directory, CAMERA, LARGE_BYTES) as writer:
         copied, limit = _against_memcpy(
             writer, lambda number: writer.write_frame(number, IMAGE), count, limits, effort
         )
-        loaned = nanos_each(lambda frames: _loan(writer, frames, fill=False), effort.count(2000))
-        filled, filling = in_turn(
+        loaned, filled, filling = in_turn(
             effort,
+            lambda: nanos_each(
+                lambda frames: _loan(writer, frames, fill=False), effort.count(2000)
+            ),
             lambda: nanos_each(lambda frames: _loan(writer, frames, fill=True), count),
             lambda: limits.copy_nanos(writer.path, LARGE_BYTES, IMAGE.nbytes, count),
         )

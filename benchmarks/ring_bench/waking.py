@@ -42,20 +42,28 @@ def readers(
     """Other processes that read a ring until it is closed; told of so many records at a time."""
     arguments = [str(path), way, str(told)]
     command = [sys.executable, "-m", "benchmarks.ring_bench.waking", *arguments]
-    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    children = [_child(command) for _ in range(count)]
     try:
         for child in children:
-            assert child.stdout is not None
-            child.stdout.readline()
+            _hear(child)
         yield children
     finally:
         for child in children:
-            child.wait(30)
+            child.communicate(timeout=30)
+
+
+def _child(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _hear(child: subprocess.Popen[str]) -> str:
+    """The child's next line."""
+    assert child.stdout is not None
+    return child.stdout.readline()
 
 
 def _result(child: subprocess.Popen[str]) -> dict[str, list[int]]:
-    assert child.stdout is not None
-    found: dict[str, list[int]] = json.loads(child.stdout.readline())
+    found: dict[str, list[int]] = json.loads(_hear(child))
     return found
 
 
@@ -106,7 +114,7 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count, places = effort.count(250), two_processors()
+    count, places = effort.count(100), two_processors()
     bare_args = (1, count, 1_000_000, 64)
 
     with _exchange(directory, count, places) as exchange:
@@ -141,19 +149,24 @@ def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figur
 
 def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A reader that never sleeps, in another process."""
-    count = effort.count(2500)
+    count = effort.count(500)
+    with make(directory, SCALAR, MIB) as writer, readers(writer.path, 1, "spin", count) as (child,):
 
-    def measure() -> list[float]:
-        writer = make(directory, SCALAR, MIB)
-        with readers(writer.path, 1, "spin") as (child,):
+        def exchange() -> float:
+            assert child.stdin is not None
+            print("look", file=child.stdin, flush=True)
+            _hear(child)
             for _ in range(count):
                 _busy(100_000)
                 writer.append(time.monotonic_ns(), 1.5)
-            writer.close()
-            late = quantile(_result(child)["late"], 0.5)
-        return [late, limits.run("spin", max(100, count), 100_000)[0]]
+            return quantile(_result(child)["late"], 0.5)
 
-    value, limit = (nanos / 1e3 for nanos in rounds(effort, measure))
+        value, limit = (
+            nanos / 1e3
+            for nanos in in_turn(
+                effort, exchange, lambda: limits.run("spin", max(100, count), 100_000)[0]
+            )
+        )
     return Figure(
         "spin", "the same, seen by a spinning reader in Python, p50", value, "us", limit,
         "C: cache-line hand-off to a spinning process", value / limit, "≤ 2 µs", value <= 2.0,
@@ -177,15 +190,27 @@ def _write_costs(writer: StreamWriter, count: int) -> float:
     return statistics.median(costs)
 
 
-def _cost_with(directory: Path, sleepers: int, count: int) -> tuple[float, float]:
-    """Medians in ns: of writing a block, and of the delay until a reader has it."""
+@contextmanager
+def _blocks(
+    directory: Path, sleepers: int, count: int
+) -> Iterator[Callable[[], tuple[float, float]]]:
+    """51.2 KB at 2 kHz to sleeping readers, so many at a time.
+
+    Each call gives medians in ns: of writing a block, and of the delay until a reader has it.
+    """
     writer = make(directory, EEG, 64 * MIB)
     _fill(writer)
-    with readers(writer.path, sleepers, "sleep") as children:
+
+    def write() -> tuple[float, float]:
         cost = _write_costs(writer, count)
-        writer.close()
-        late = [n for child in children for n in _result(child)["late"]]
-    return cost, quantile(late, 0.5) if late else 0.0
+        late = [nanos for child in children for nanos in _result(child)["late"]]
+        return cost, quantile(late, 0.5) if late else 0.0
+
+    with readers(writer.path, sleepers, "sleep", count) as children:
+        try:
+            yield write
+        finally:
+            writer.close()
 
 
 def _fill(writer: StreamWriter) -> None:
@@ -196,17 +221,20 @@ def _fill(writer: StreamWriter) -> None:
 
 def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """What the writer pays for eight readers that sleep."""
-    count = effort.count(750)
+    count = effort.count(200)
 
     def bare(sleepers: int) -> float:
         return limits.run("wake", sleepers, count, 500_000, BLOCK.nbytes)[2]
 
-    def measure() -> list[float]:
-        alone, _ = _cost_with(directory, 0, count)
-        watched, late = _cost_with(directory, SLEEPERS, count)
-        return [watched, alone, late, bare(0), bare(SLEEPERS)]
+    with (
+        _blocks(directory, 0, count) as alone,
+        _blocks(directory, SLEEPERS, count) as watched,
+    ):
 
-    value, limit, late, bare_alone, bare_all = (n / 1e3 for n in rounds(effort, measure))
+        def measure() -> list[float]:
+            return [*watched(), alone()[0], bare(0), bare(SLEEPERS)]
+
+        value, late, limit, bare_alone, bare_all = (n / 1e3 for n in rounds(effort, measure))
     return Figure(
         "sleepers_8", "writing a 51.2 KB block at 2 kHz with 8 sleeping readers, p50", value, "us",
         limit, "the same without a reader", value / limit, "≤ 1.5 × without readers",
@@ -243,27 +271,33 @@ def _sleep_on(reader: StreamReader, told: int) -> None:
     _tell(late, time.process_time_ns() - used)
 
 
-def _spin_on(reader: StreamReader) -> list[int]:
-    """The same, never asleep; what came just before the end is still seen."""
-    late: list[int] = []
-    clock, seen, alive = time.monotonic_ns, reader.next_sequence, True
+def _spin_on(reader: StreamReader, told: int) -> None:
+    """The same, never asleep from a line of the input until so many records were seen."""
     _ready()
-    while alive:
-        alive = reader.writer_alive
+    for _ in sys.stdin:
+        _tell(_spun(reader, told), 0)
+
+
+def _spun(reader: StreamReader, told: int) -> list[int]:
+    """Delays in ns until so many records are written; some may be written over unseen."""
+    late: list[int] = []
+    clock, seen = time.monotonic_ns, reader.next_sequence
+    end = seen + told
+    _ready()
+    while seen < end and reader.writer_alive:
         for _ in range(LOOKS):
             if reader.next_sequence != seen:
                 with reader.view() as record:
                     late.append(clock() - record.last_nanos)
                     seen = record.sequence + 1
+                if seen >= end:
+                    break
     return late
 
 
 def _read(path: Path, way: str, told: int) -> None:
     with StreamReader.open(path) as reader:
-        if way == "sleep":
-            _sleep_on(reader, told)
-        else:
-            _tell(_spin_on(reader), 0)
+        (_sleep_on if way == "sleep" else _spin_on)(reader, told)
 
 
 if __name__ == "__main__":
