@@ -56,6 +56,7 @@ def main() -> None:
     effort = TINY if options.tiny else FULL
     found = figures(effort)
     where.append(effort.calm.told())
+    print(effort.calm.told())
     print("\n".join(["", *page.figures_table(found), "", *page.more_table(found), ""]))
     if options.tiny or options.without_peers:
         return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
 import json
-import math
 import os
 import statistics
 import time
@@ -13,27 +13,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+MESSAGE = {"a": [1.5, 2, "x"], "b": {"c": None}}
+
 MOST = 0.1
 """Of a core: what others of this machine may use meanwhile."""
 BLUR_SECS = 0.03
 """The kernel counts in ticks."""
-SLOWER = 1.5
-"""So much longer than at best in this run a call of nothing may take after a pause.
-
-Others on the same processors, whom a virtual machine cannot see, show in it: they fill the caches.
-"""
-CALLS = 20
 PAUSE_SECS = 0.0015
-BUSY_SLOWER = 1.25
-"""So much longer than at best in this run some work without a pause may take.
-
-In it shows who shares a core: it is slower by half and more while the other half is in use.
-"""
-STINTS, MESSAGES = 5, 40
-MESSAGE = {"a": [1.5, 2, "x"], "b": {"c": None}}
-LOOKS = 40
+BEST = 20
+"""What a probe takes at best is what one in so many takes: a single one may be a fluke."""
+LOOKS = 200
 """How often the best is looked for before the first round."""
-ROUND_SECS = 4.0
+TAKE_SECS = 2.0
 """How much of the patience one round may use, so that some is left for those that follow."""
 
 
@@ -73,18 +64,22 @@ def _others_secs() -> float:
 
 
 class Probe:
-    """Asks whether something takes much longer than it did at best."""
+    """Asks whether work that has nothing to do with the ring takes much longer than at best.
 
-    def __init__(self, nanos: Callable[[], float], slower: float) -> None:
+    Others on the same processors, whom a virtual machine cannot see, show in it.
+    """
+
+    def __init__(self, nanos: Callable[[], float], slower: float, words: str) -> None:
         self._nanos = nanos
         self._slower = slower
-        self._best = math.inf
+        self._looks: list[float] = []
+        self.words = f"{words} took {slower} times as long as at best"
 
     def is_quick(self) -> bool:
-        """Whether it is nearly as quick as ever; the first time is the best so far."""
+        """Whether it is nearly as quick as at best in this run."""
         nanos = self._nanos()
-        self._best = min(self._best, nanos)
-        return nanos <= self._slower * self._best
+        bisect.insort(self._looks, nanos)
+        return nanos <= self._slower * self._looks[len(self._looks) // BEST]
 
 
 class Calm:
@@ -95,27 +90,32 @@ class Calm:
     """
 
     def __init__(self, patience_secs: float) -> None:
-        self._asks = patience_secs > 0
         self._left = patience_secs
-        self._probes = (Probe(_nanos_of_stint, BUSY_SLOWER), Probe(_nanos_of_nothing, SLOWER))
+        self._asks = patience_secs > 0
+        self._working = Probe(_nanos_of_work, 1.25, "steady work")
+        self._paused = Probe(_nanos_of_nothing, 1.5, "a call of nothing after a pause")
         self.kept = 0
         """Rounds, of those that were taken again the last."""
         self.disturbed = 0
         """Those of them that were disturbed, as patience had run out."""
 
-    def take(self, measure: Callable[[], T]) -> tuple[T, bool]:
-        """One round, measured in calm if there is any; and whether there was."""
-        if not self.kept and self._asks:
+    def take(self, measure: Callable[[], T], *, paused: bool = False) -> tuple[T, bool]:
+        """One round, in calm if there is any, and whether there was; of work, or after pauses."""
+        if not self._asks:
+            self.kept += 1
+            return measure(), True
+        probe = self._paused if paused else self._working
+        if not self.kept:
             for _ in range(LOOKS):
-                self._is_quick()
+                self._working.is_quick()
+                self._paused.is_quick()
         begun = time.monotonic()
-        deadline = begun + min(ROUND_SECS, self._left)
+        deadline = begun + min(TAKE_SECS, self._left)
         while True:
             last = time.monotonic()
-            found, calm = self._round(measure)
+            found, calm = _round(measure, probe)
             if calm or time.monotonic() >= deadline:
                 break
-            self._wait(deadline)
         self._left -= last - begun
         self.kept += 1
         self.disturbed += not calm
@@ -124,41 +124,33 @@ class Calm:
     def told(self) -> str:
         """How calm it was, in words."""
         return (
-            f"others used more than {MOST:.0%} of a core, or a call of nothing after a pause took "
-            f"{SLOWER} times or steady work {BUSY_SLOWER} times as long as at best, in "
-            f"{self.disturbed} of {self.kept} rounds of measuring; such rounds were taken again "
-            "while patience lasted, and count only where a figure has too few others"
+            f"others used more than {MOST:.0%} of a core, or beside the measuring "
+            f"{self._working.words} or {self._paused.words}, in {self.disturbed} of {self.kept} "
+            "rounds; such rounds were taken again while patience lasted, and count only where a "
+            "figure has too few others"
         )
 
-    def _round(self, measure: Callable[[], T]) -> tuple[T, bool]:
-        if not self._asks:
-            return measure(), True
-        quick = self._is_quick()
-        begun, others = time.monotonic(), _others_secs()
-        found = measure()
-        secs = time.monotonic() - begun
-        calm = _others_secs() - others <= MOST * secs + BLUR_SECS
-        return found, self._is_quick() and quick and calm
 
-    def _wait(self, deadline: float) -> None:
-        """Let others end what they do."""
-        while time.monotonic() < deadline and not self._is_quick():
-            pass
-
-    def _is_quick(self) -> bool:
-        return all(probe.is_quick() for probe in self._probes)
+def _round(measure: Callable[[], T], probe: Probe) -> tuple[T, bool]:
+    """What was measured, and whether nothing disturbed it."""
+    begun, others = time.monotonic(), _others_secs()
+    quick = probe.is_quick()
+    found = measure()
+    quick = probe.is_quick() and quick
+    secs = time.monotonic() - begun
+    return found, quick and _others_secs() - others <= MOST * secs + BLUR_SECS
 
 
 def _nanos_of_nothing() -> float:
-    return nanos_after_pauses(lambda: None, CALLS)
+    return nanos_after_pauses(lambda: None, 10)
 
 
-def _nanos_of_stint() -> float:
-    """The median of a stint of work without a pause in ns."""
-    taken = []
-    for _ in range(STINTS):
-        before = time.perf_counter_ns()
-        for _ in range(MESSAGES):
-            json.loads(json.dumps(MESSAGE))
-        taken.append(time.perf_counter_ns() - before)
-    return statistics.median(taken)
+def _nanos_of_work() -> float:
+    """A quarter of a millisecond of work without a pause, in ns.
+
+    It is slower by half and more while others use the other half of the core.
+    """
+    before = time.perf_counter_ns()
+    for _ in range(40):
+        json.loads(json.dumps(MESSAGE))
+    return time.perf_counter_ns() - before

@@ -45,7 +45,7 @@ def _fill(writer: StreamWriter, rows: int, record_rows: int) -> None:
 
 def latest(directory: Path, effort: Effort) -> Figure:
     """The newest record as a pyarrow batch whose columns lie in the ring."""
-    count = effort.count(5000)
+    count = effort.count(800)
     with make(directory, SCALAR, MIB) as writer:
         _fill(writer, RECORDS * ROWS, ROWS)
         with StreamReader.open(writer.path) as reader:

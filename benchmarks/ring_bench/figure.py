@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,36 +52,61 @@ class Effort:
         return max(5, int(full * self.share))
 
 
-FULL = Effort(calm=Calm(150.0))
+FULL = Effort(calm=Calm(240.0))
 TINY = Effort(rounds=1, share=0.002)
 """Only proves that everything still runs."""
 
 
 def nanos_each(work: Callable[[int], object], count: int) -> float:
-    """How long one of `count` things took in ns; the garbage collector is off meanwhile."""
+    """How long one of `count` things took in ns."""
     # What only the first one pays does not count.
     work(min(count, 10))
+    before = time.perf_counter_ns()
+    work(count)
+    return (time.perf_counter_ns() - before) / count
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Nothing is searched for cycles meanwhile."""
     gc.collect()
     gc.disable()
     try:
-        before = time.perf_counter_ns()
-        work(count)
-        return (time.perf_counter_ns() - before) / count
+        yield
     finally:
         gc.enable()
 
 
-def rounds(effort: Effort, measure: Callable[[], Sequence[float]]) -> list[float]:
-    """The median of each of a round's figures: noise hits all of a round alike.
+def turns(
+    effort: Effort, *measures: Callable[[], Sequence[float]], paused: bool = False
+) -> list[list[float]]:
+    """For each measure the medians of its figures; the measures are taken in turn.
 
-    Rounds are short: a machine that others use too is calm for parts of a second only.
+    Rounds are short: a machine that others use too is calm for milliseconds only.
     """
-    taken = [effort.calm.take(measure) for _ in range(effort.rounds)]
-    calm = [found for found, undisturbed in taken if undisturbed]
-    counted = calm if len(calm) > len(taken) // 3 else [found for found, _ in taken]
+    taken: list[list[tuple[Sequence[float], bool]]] = [[] for _ in measures]
+    with without_collections():
+        for _ in range(effort.rounds):
+            for measure, found in zip(measures, taken, strict=True):
+                found.append(effort.calm.take(measure, paused=paused))
+    return [_medians(found) for found in taken]
+
+
+def _medians(taken: Sequence[tuple[Sequence[float], bool]]) -> list[float]:
+    """Of the calm rounds; of all where fewer than a third were."""
+    calm = [figures for figures, undisturbed in taken if undisturbed]
+    counted = calm if 3 * len(calm) >= len(taken) else [figures for figures, _ in taken]
     return [statistics.median(column) for column in zip(*counted, strict=True)]
 
 
-def in_turn(effort: Effort, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all of them taken in every round."""
-    return rounds(effort, lambda: [measure() for measure in measures])
+def rounds(
+    effort: Effort, measure: Callable[[], Sequence[float]], *, paused: bool = False
+) -> list[float]:
+    """The median of each of a round's figures: noise hits all of a round alike."""
+    return turns(effort, measure, paused=paused)[0]
+
+
+def in_turn(effort: Effort, *measures: Callable[[], float], paused: bool = False) -> list[float]:
+    """The median of each measure."""
+    single = (lambda measure=measure: [measure()] for measure in measures)
+    return [median for (median,) in turns(effort, *single, paused=paused)]

@@ -18,7 +18,7 @@ HEAD = """\
 
 Written by `make bench-ring`; the numbers are those of its last run.
 Each figure stands beside its limit, which was measured in the same run: a small C program that does only what cannot be avoided (`benchmarks/limits/`).
-All are medians.
+All are medians of short rounds, in which ours and its limit are measured in turn.
 On a machine that others use too, only the ratios mean something.
 """  # noqa: E501
 PEERS_HEAD = """\

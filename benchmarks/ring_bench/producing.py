@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.ring_bench.calm import nanos_after_pauses
-from benchmarks.ring_bench.figure import Effort, Figure, in_turn, nanos_each
+from benchmarks.ring_bench.figure import Effort, Figure, in_turn, nanos_each, without_collections
 from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.rings import CAMERA, EEG, MIB, SCALAR, make, record_bytes
 from ringdaq.streams import StreamWriter
@@ -38,7 +38,7 @@ def measure(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
 
 def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """Rows appended one by one, and batched into records by the ring."""
-    count, calls = effort.count(100_000), effort.count(50)
+    count, calls = effort.count(20_000), effort.count(10)
     with (
         make(directory, SCALAR, SCALAR_BYTES) as writer,
         writer.appender(rows=ROWS_A_BATCH) as appender,
@@ -54,7 +54,7 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
             work(SCALAR_BYTES // 16)
 
         def limit() -> float:
-            return limits.run("append", SCALAR_BYTES, ROWS_A_BATCH, max(10_000, count))[0]
+            return limits.run("append", SCALAR_BYTES, ROWS_A_BATCH, max(10_000, 5 * count))[0]
 
         value, limit_nanos = in_turn(effort, lambda: nanos_each(work, count), limit)
         idle, idle_limit, idle_call = in_turn(
@@ -62,6 +62,7 @@ def append_scalar(directory: Path, limits: Limits, effort: Effort) -> Figure:
             lambda: nanos_after_pauses(lambda: appender.append(1.5), calls),
             lambda: limits.run("idle", SCALAR_BYTES, ROW_BYTES, calls)[0],
             lambda: nanos_after_pauses(lambda: None, calls),
+            paused=True,
         )
     file, message = _pyarrow_nanos(effort.count(2000))
     return Figure(
@@ -94,12 +95,13 @@ def _pyarrow_nanos(count: int) -> tuple[float, float]:
         for _ in range(rows):
             batch().serialize()
 
-    return nanos_each(file, count), nanos_each(message, count)
+    with without_collections():
+        return nanos_each(file, count), nanos_each(message, count)
 
 
 def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A record a row, committed one by one."""
-    count = effort.count(50_000)
+    count = effort.count(5000)
     with make(directory, SCALAR, SCALAR_BYTES) as writer:
         for number in range(100):
             writer.append(number, 1.5)
@@ -125,7 +127,7 @@ def record_1row(directory: Path, limits: Limits, effort: Effort) -> Figure:
 
 def block_51k(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """Blocks of samples copied in."""
-    count = effort.count(3000)
+    count = effort.count(400)
     with make(directory, EEG, LARGE_BYTES) as writer:
         value, limit = _against_memcpy(
             writer, lambda number: writer.write_block(number, BLOCK), count, limits, effort
@@ -160,16 +162,14 @@ def _against_memcpy(
 
 def frames_8m(directory: Path, limits: Limits, effort: Effort) -> list[Figure]:
     """Frames copied in, and frames that are filled where they lie."""
-    count = effort.count(40)
+    count = effort.count(5)
     with make(directory, CAMERA, LARGE_BYTES) as writer:
         copied, limit = _against_memcpy(
             writer, lambda number: writer.write_frame(number, IMAGE), count, limits, effort
         )
         loaned, filled, filling = in_turn(
             effort,
-            lambda: nanos_each(
-                lambda frames: _loan(writer, frames, fill=False), effort.count(2000)
-            ),
+            lambda: nanos_each(lambda frames: _loan(writer, frames, fill=False), effort.count(500)),
             lambda: nanos_each(lambda frames: _loan(writer, frames, fill=True), count),
             lambda: limits.copy_nanos(writer.path, LARGE_BYTES, IMAGE.nbytes, count),
         )

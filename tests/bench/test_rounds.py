@@ -27,7 +27,7 @@ class Scripted(Calm):
         super().__init__(0.0)
         self._said = iter(calm)
 
-    def take(self, measure: Callable[[], Any]) -> tuple[Any, bool]:
+    def take(self, measure: Callable[[], Any], *, paused: bool = False) -> tuple[Any, bool]:
         return measure(), next(self._said)
 
 
@@ -43,7 +43,7 @@ def test_disturbed_rounds_do_not_count() -> None:
 
 
 def test_all_rounds_count_where_few_were_calm() -> None:
-    assert median_of([1, 9, 3, 8, 2, 7], [True, False, False, False, True, False]) == 5
+    assert median_of([1, 9, 3, 8, 2, 7], [True] + [False] * 5) == 5
 
 
 def test_without_patience_nothing_is_asked() -> None:
@@ -52,14 +52,24 @@ def test_without_patience_nothing_is_asked() -> None:
     assert (quiet.kept, quiet.disturbed) == (1, 0)
 
 
-def test_a_disturbed_round_is_taken_again_until_it_is_calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([True] * calm.LOOKS + [True, False, True, True, True])
-    monkeypatch.setattr(Calm, "_is_quick", lambda self: next(answers))
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_disturbed_round_is_taken_again(monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
+    answers = iter([True] * 2 * calm.LOOKS + [True, False, True, True])
+    monkeypatch.setattr(calm.Probe, "is_quick", lambda self: next(answers))
     monkeypatch.setattr(calm, "MOST", float("inf"))
     found = iter([1, 2])
     patient = Calm(60.0)
-    assert patient.take(lambda: next(found)) == (2, True)
+    assert patient.take(lambda: next(found), paused=paused) == (2, True)
     assert (patient.kept, patient.disturbed) == (1, 0)
+
+
+def test_a_probe_goes_by_what_one_in_twenty_takes() -> None:
+    taken = iter([1.0] + [10.0] * 40 + [12.0, 16.0])
+    probe = calm.Probe(lambda: next(taken), 1.5, "work")
+    for _ in range(41):
+        probe.is_quick()
+    assert probe.is_quick()
+    assert not probe.is_quick()
 
 
 def test_what_children_use_is_not_put_down_to_others() -> None:
