@@ -1,6 +1,7 @@
 /* What all limits share: the clock, medians, and a mapped file. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,14 @@ static int by_size(const void *a, const void *b) {
 static inline int64_t median(int64_t *values, int count) {
     qsort(values, count, sizeof *values, by_size);
     return values[count / 2];
+}
+
+/* Keeps this process on one processor. */
+static inline void pin(const char *cpu) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(atoi(cpu), &cpus);
+    sched_setaffinity(0, sizeof cpus, &cpus);
 }
 
 /* Maps a file, made as large as needed; every page is touched before anything is measured. */

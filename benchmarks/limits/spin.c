@@ -1,6 +1,6 @@
 /* Hands a cache line to a process that spins on it: p50 of the delay in ns.
  *
- * spin FILE MESSAGES PERIOD_NANOS
+ * spin FILE MESSAGES PERIOD_NANOS [WRITER_CPU READER_CPU]
  */
 #include "limit.h"
 #include <stdatomic.h>
@@ -14,7 +14,7 @@ struct shared {
 };
 
 int main(int argc, char **argv) {
-    if (argc != 4)
+    if (argc != 4 && argc != 6)
         return 2;
     int messages = atoi(argv[2]);
     int64_t period = atoll(argv[3]);
@@ -23,6 +23,8 @@ int main(int argc, char **argv) {
     struct shared *shared = (void *)mapped(argv[1], sizeof *shared);
     memset(shared, 0, sizeof *shared);
     if (fork() == 0) {
+        if (argc == 6)
+            pin(argv[5]);
         int64_t seen = 0;
         shared->ready = 1;
         for (int i = 0; i < messages; i++) {
@@ -35,6 +37,8 @@ int main(int argc, char **argv) {
         }
         _exit(0);
     }
+    if (argc == 6)
+        pin(argv[4]);
     while (!shared->ready)
         usleep(1000);
     for (int i = 0; i < messages; i++) {

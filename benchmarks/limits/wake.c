@@ -8,7 +8,6 @@
 #include "limit.h"
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -24,13 +23,6 @@ struct shared {
 
 static void futex(_Atomic uint32_t *word, int operation, uint32_t value) {
     syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
-}
-
-static void pin(const char *cpu) {
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(atoi(cpu), &cpus);
-    sched_setaffinity(0, sizeof cpus, &cpus);
 }
 
 static void sleeper(struct shared *shared, uint32_t messages, int keeps_time) {

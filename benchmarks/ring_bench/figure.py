@@ -52,7 +52,7 @@ class Effort:
         return max(5, int(full * self.share))
 
 
-FULL = Effort(calm=Calm(240.0))
+FULL = Effort(calm=Calm(300.0))
 TINY = Effort(rounds=1, share=0.002)
 """Only proves that everything still runs."""
 
@@ -78,9 +78,14 @@ def without_collections() -> Iterator[None]:
 
 
 def turns(
-    effort: Effort, *measures: Callable[[], Sequence[float]], paused: bool = False
+    effort: Effort,
+    *measures: Callable[[], Sequence[float]],
+    paused: bool = False,
+    places: Sequence[int] = (),
 ) -> list[list[float]]:
     """For each measure the medians of its figures; the measures are taken in turn.
+
+    They work after pauses or without, in this thread or on some processors.
 
     Rounds are short: a machine that others use too is calm for milliseconds only.
     """
@@ -88,7 +93,7 @@ def turns(
     with without_collections():
         for _ in range(effort.rounds):
             for measure, found in zip(measures, taken, strict=True):
-                found.append(effort.calm.take(measure, paused=paused))
+                found.append(effort.calm.take(measure, paused=paused, places=places))
     return [_medians(found) for found in taken]
 
 
@@ -106,7 +111,12 @@ def rounds(
     return turns(effort, measure, paused=paused)[0]
 
 
-def in_turn(effort: Effort, *measures: Callable[[], float], paused: bool = False) -> list[float]:
+def in_turn(
+    effort: Effort,
+    *measures: Callable[[], float],
+    paused: bool = False,
+    places: Sequence[int] = (),
+) -> list[float]:
     """The median of each measure."""
     single = (lambda measure=measure: [measure()] for measure in measures)
-    return [median for (median,) in turns(effort, *single, paused=paused)]
+    return [median for (median,) in turns(effort, *single, paused=paused, places=places)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.ring_bench.calm import nanos_after_pauses
 from benchmarks.ring_bench.figure import Effort, Figure, in_turn, nanos_each, without_collections
 from benchmarks.ring_bench.limits import Limits
+from benchmarks.ring_bench.probe import nanos_after_pauses
 from benchmarks.ring_bench.rings import CAMERA, EEG, MIB, SCALAR, make, record_bytes
 from ringdaq.streams import StreamWriter
 

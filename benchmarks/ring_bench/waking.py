@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.apart import apart, two_processors
 from benchmarks.measure import quantile
-from benchmarks.ring_bench.figure import Effort, Figure, in_turn, rounds
+from benchmarks.ring_bench.figure import Effort, Figure, in_turn, turns
 from benchmarks.ring_bench.limits import Limits
 from benchmarks.ring_bench.producing import BLOCK
 from benchmarks.ring_bench.rings import EEG, MIB, SCALAR, make
@@ -114,7 +114,7 @@ def _idle_percent(directory: Path, effort: Effort) -> float:
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
     """A reader asleep in another process: its delay, and what a message costs both ends."""
-    count, places = effort.count(25), two_processors()
+    count, places = effort.count(100), two_processors()
     bare = (1, count, 1_000_000, 64)
     late: list[int] = []
     with _exchange(directory, count, places) as exchange:
@@ -125,11 +125,18 @@ def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figur
             return quantile(delays, 0.5)
 
         value, limit = in_turn(
-            effort, delay, lambda: limits.run("wake", *bare, *places)[0], paused=True
+            effort,
+            delay,
+            lambda: limits.run("wake", *bare, *places)[0],
+            paused=True,
+            places=places,
         )
     with _exchange(directory, count) as exchange:
         spent, bare_spent = in_turn(
-            effort, lambda: exchange()[1], lambda: limits.run("wake", *bare)[3], paused=True
+            effort,
+            lambda: exchange()[1],
+            lambda: limits.run("wake", *bare)[3],
+            paused=True,
         )
     _, bare99, *_ = limits.run("wake", 1, effort.count(1000), 1_000_000, 64, *places)
     idle = _idle_percent(directory, effort)
@@ -148,8 +155,12 @@ def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figur
 
 def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """A reader that never sleeps, in another process."""
-    count = effort.count(100)
-    with make(directory, SCALAR, MIB) as writer, readers(writer.path, 1, "spin", count) as (child,):
+    count, places = effort.count(100), two_processors()
+    with (
+        make(directory, SCALAR, MIB) as writer,
+        readers(writer.path, 1, "spin", count) as (child,),
+        apart(child, places),
+    ):
 
         def exchange() -> float:
             assert child.stdin is not None
@@ -163,7 +174,10 @@ def spin(directory: Path, limits: Limits, effort: Effort) -> Figure:
         value, limit = (
             nanos / 1e3
             for nanos in in_turn(
-                effort, exchange, lambda: limits.run("spin", max(100, count), 100_000)[0]
+                effort,
+                exchange,
+                lambda: limits.run("spin", max(100, count), 100_000, *places)[0],
+                places=places,
             )
         )
     return Figure(
@@ -220,7 +234,7 @@ def _fill(writer: StreamWriter) -> None:
 
 def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
     """What the writer pays for eight readers that sleep."""
-    count = effort.count(200)
+    count = effort.count(50)
 
     def bare(sleepers: int) -> float:
         return limits.run("wake", sleepers, count, 500_000, BLOCK.nbytes)[2]
@@ -229,18 +243,17 @@ def sleepers_8(directory: Path, limits: Limits, effort: Effort) -> Figure:
         _blocks(directory, 0, count) as alone,
         _blocks(directory, SLEEPERS, count) as watched,
     ):
-
-        def measure() -> list[float]:
-            return [*watched(), alone()[0], bare(0), bare(SLEEPERS)]
-
-        value, late, limit, bare_alone, bare_all = (
-            nanos / 1e3 for nanos in rounds(effort, measure, paused=True)
+        (value, late), (limit, _), (bare_alone,), (bare_all,) = turns(
+            effort, watched, alone, lambda: [bare(0)], lambda: [bare(SLEEPERS)], paused=True
         )
     return Figure(
-        "sleepers_8", "writing a 51.2 KB block at 2 kHz with 8 sleeping readers, p50", value, "us",
-        limit, "the same without a reader", value / limit, "≤ 1.5 × without readers",
+        "sleepers_8", "writing a 51.2 KB block at 2 kHz with 8 sleeping readers, p50", value / 1e3,
+        "us", limit / 1e3, "the same without a reader", value / limit, "≤ 1.5 × without readers",
         value <= 1.5 * limit, {},
-        {"readers_delay_us": late, "c_loop_alone_us": bare_alone, "c_loop_8_us": bare_all},
+        {
+            "readers_delay_us": late / 1e3, "c_loop_alone_us": bare_alone / 1e3,
+            "c_loop_8_us": bare_all / 1e3,
+        },
     )  # fmt: skip
 
 

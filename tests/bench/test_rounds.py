@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from benchmarks.ring_bench import calm
+from benchmarks.ring_bench import calm, probe
 from benchmarks.ring_bench.calm import Calm
 from benchmarks.ring_bench.figure import Effort, rounds
+from benchmarks.ring_bench.probe import LOOKS, Kind, Probe
 
 SPIN = """
 import time
@@ -27,7 +28,7 @@ class Scripted(Calm):
         super().__init__(0.0)
         self._said = iter(calm)
 
-    def take(self, measure: Callable[[], Any], *, paused: bool = False) -> tuple[Any, bool]:
+    def take(self, measure: Callable[[], Any], **options: Any) -> tuple[Any, bool]:
         return measure(), next(self._said)
 
 
@@ -54,8 +55,9 @@ def test_without_patience_nothing_is_asked() -> None:
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_disturbed_round_is_taken_again(monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
-    answers = iter([True] * 2 * calm.LOOKS + [True, False, True, True])
-    monkeypatch.setattr(calm.Probe, "is_quick", lambda self: next(answers))
+    answers = iter([True, False, False, True, True])
+    monkeypatch.setattr(probe, "LOOKS", 0)
+    monkeypatch.setattr(Probe, "is_quick", lambda self: next(answers))
     monkeypatch.setattr(calm, "MOST", float("inf"))
     found = iter([1, 2])
     patient = Calm(60.0)
@@ -63,13 +65,19 @@ def test_a_disturbed_round_is_taken_again(monkeypatch: pytest.MonkeyPatch, pause
     assert (patient.kept, patient.disturbed) == (1, 0)
 
 
+def test_when_patience_is_gone_a_disturbed_round_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "LOOKS", 0)
+    monkeypatch.setattr(Probe, "is_quick", lambda self: False)
+    hasty = Calm(1e-9)
+    assert hasty.take(lambda: 7) == (7, False)
+    assert (hasty.kept, hasty.disturbed) == (1, 1)
+
+
 def test_a_probe_goes_by_what_one_in_twenty_takes() -> None:
-    taken = iter([1.0] + [10.0] * 40 + [12.0, 16.0])
-    probe = calm.Probe(lambda: next(taken), 1.5, "work")
-    for _ in range(41):
-        probe.is_quick()
-    assert probe.is_quick()
-    assert not probe.is_quick()
+    taken = iter([1.0] + [10.0] * (LOOKS - 1) + [12.0, 16.0])
+    work = Probe(Kind(lambda: next(taken), 1.5, "work"))
+    assert work.is_quick()
+    assert not work.is_quick()
 
 
 def test_what_children_use_is_not_put_down_to_others() -> None:
