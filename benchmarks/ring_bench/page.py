@@ -37,6 +37,7 @@ READING = """\
 
 Above some ten kilobytes, whatever copies once is bound by memory, and all that share memory are close to each other; what is left to win is not to copy at all, which `loan` does.
 Waking a process that sleeps on another core costs tens of microseconds whoever does it.
+What writer and reader do in Python comes on top, some microseconds with caches gone cold: the quicker a machine wakes, the larger the ratio of `wake`.
 Several sleeping readers are woken together at most every 0.8 ms (one alone at once, for every record): `sleepers_8` shows what the writer gains, and `readers_delay_us` beside it what the readers pay.
 `wake` pins writer and reader, and the two ends of its limit, to different cores: on a core of their own both take less, and would hide what the hand-over costs.
 A row that is committed by itself costs a record; an appender commits rows that follow quickly together, and the first one after a pause at once.
