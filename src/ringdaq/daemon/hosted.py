@@ -226,9 +226,12 @@ class HostedPipeline:
         figures: dict[str, Any],
     ) -> None:
         """Its process tells how it is, what it has counted, and which rings it has made."""
+        self._check_sender(send)
+        # Before the state says so: who sees that it is ready sees its streams.
+        for ring in rings:
+            self._rings.take(Path(ring["path"]), ring["generation"])
         with self._lock:
-            if self._send != send:
-                raise BadRequestError(f"only the process of pipeline {self.name!r} may report")
+            self._check_sender(send)
             self._heard, self._said = time.monotonic(), state
             if error and error != self.error:
                 log.error("pipeline %s: %s", self.name, error)
@@ -236,8 +239,10 @@ class HostedPipeline:
             # An end is one when the process has ended: until then it may not be started anew.
             shown = self.state if state in ENDINGS.values() else state
             self._enter_if_at_work(shown, error or self._lasting_error(state))
-        for ring in rings:
-            self._rings.take(Path(ring["path"]), ring["generation"])
+
+    def _check_sender(self, send: Send) -> None:
+        if self._send != send:
+            raise BadRequestError(f"only the process of pipeline {self.name!r} may report")
 
     def _lasting_error(self, state: str) -> str:
         """What went wrong before is still so until it runs again."""

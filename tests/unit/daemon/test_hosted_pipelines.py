@@ -132,6 +132,20 @@ def test_of_two_who_start_it_at_once_one_does(stand: Stand) -> None:
     assert stand.hosted.parameters == {"band.low_hz": 2.0}
 
 
+def test_its_streams_are_listed_before_it_is_ready(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[str] = []
+    monkeypatch.setattr(
+        PipelineRings, "take", lambda self, path, generation: states.append(stand.hosted.state)
+    )
+    stand.hosted.start({})
+    stand.hosted.attach(nobody)
+    ring = {"path": "clean.1.ring", "generation": "1"}
+    stand.hosted.report(nobody, "ready", "", [ring], {})
+    assert (states, stand.hosted.state) == (["starting"], "ready")
+
+
 def test_only_its_own_process_may_report(stand: Stand) -> None:
     stand.hosted.start({})
     stand.hosted.attach(nobody)
