@@ -104,11 +104,9 @@ def _medians(taken: Sequence[tuple[Sequence[float], bool]]) -> list[float]:
     return [statistics.median(column) for column in zip(*counted, strict=True)]
 
 
-def rounds(
-    effort: Effort, measure: Callable[[], Sequence[float]], *, paused: bool = False
-) -> list[float]:
+def rounds(effort: Effort, measure: Callable[[], Sequence[float]]) -> list[float]:
     """The median of each of a round's figures: noise hits all of a round alike."""
-    return turns(effort, measure, paused=paused)[0]
+    return turns(effort, measure)[0]
 
 
 def in_turn(
