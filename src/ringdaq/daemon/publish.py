@@ -82,9 +82,13 @@ class Publisher:
     def writer(self, stream: str) -> StreamWriter:
         """The writer of an open stream."""
         with self._lock:
-            if stream not in self._writers:
-                raise StreamError(f"the stream {stream!r} is not open", stream=stream)
-            return self._writers[stream]
+            return self._writer(stream)
+
+    def _writer(self, stream: str) -> StreamWriter:
+        """The same for who holds the lock."""
+        if stream not in self._writers:
+            raise StreamError(f"the stream {stream!r} is not open", stream=stream)
+        return self._writers[stream]
 
     def put_row(self, stream: str, values: tuple[Any, ...]) -> None:
         """Append one row of now, and remember it as the newest.
@@ -102,9 +106,11 @@ class Publisher:
         return tuple(last if value is None else value for value, last in pairs)
 
     def _appender(self, stream: str) -> Appender:
-        writer = self.writer(stream)
         with self._lock:
-            return self._appenders.setdefault(stream, writer.appender())
+            # Another thread's first row may have made it meanwhile; a stream has one.
+            if stream not in self._appenders:
+                self._appenders[stream] = self._writer(stream).appender()
+            return self._appenders[stream]
 
     def flush(self, streams: Iterable[str]) -> None:
         """Commit the rows of these streams that wait for others."""
