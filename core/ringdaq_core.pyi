@@ -8,7 +8,7 @@ plain ints.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Concatenate, Self, final
 
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
@@ -30,6 +30,7 @@ __all__ = [
     "Located",
     "Schema",
     "RingWriter",
+    "Rows",
     "RingReader",
     "Walk",
     "Watch",
@@ -240,8 +241,8 @@ class RingWriter:
     def closed(self) -> bool:
         """Whether this side has closed the ring; to a fork of it, it always is."""
 
-    def append(self, time_nanos: int, values: tuple[object, ...]) -> int:
-        """Write one row as one record; returns its sequence number. None is a missing value."""
+    def rows(self, translate: Callable[[Exception], Exception]) -> Rows:
+        """What writes rows as records; `translate` makes its errors those of the user."""
 
     def write(
         self,
@@ -295,6 +296,17 @@ class Appender:
 
     def flush(self) -> None:
         """Commit the rows that wait."""
+
+@final
+class Rows:
+    """Writes rows, each as a record of its own."""
+
+    @property
+    def append(self) -> Callable[Concatenate[int, ...], int]:
+        """What takes a row, its time first; returns the record's sequence number.
+
+        None is a missing value.
+        """
 
 @final
 class Loan:

@@ -261,12 +261,13 @@ pub struct RingReader {
     sized_nanos: AtomicU64,
 }
 
-/// Whether so many records in such a time come in a hurry.
+/// Whether so many records in such a time come in a hurry. The clock is asked only where it matters, as
+/// whoever waits for the record waits for that too.
 ///
 /// Then a reader that has read all of them sleeps for a moment without asking to be woken: it would be
 /// woken for every one of them, which takes longer than to write a dozen, and costs the writer a call.
-fn is_hurry(records: u64, nanos: i64) -> bool {
-    records > 1 && nanos.unsigned_abs() < records.saturating_mul(HURRY_NANOS)
+fn is_hurry(records: u64, nanos: impl FnOnce() -> i64) -> bool {
+    records > 1 && nanos().unsigned_abs() < records.saturating_mul(HURRY_NANOS)
 }
 
 fn read_constants(region: &Region) -> Result<Constants, RingError> {
@@ -496,7 +497,8 @@ impl RingReader {
         // After a sleep in vain, the ring is not looked at before its size was asked for.
         let next = if due { self.reader.next_sequence() } else { sequence };
         let came = next.saturating_sub(sequence);
-        self.hurried.store(is_hurry(came, clock_nanos() - begun), Ordering::Relaxed);
+        let hurried = is_hurry(came, || clock_nanos() - begun);
+        self.hurried.store(hurried, Ordering::Relaxed);
         Ok(due)
     }
 
@@ -525,10 +527,10 @@ mod tests {
     #[test]
     fn only_several_records_that_follow_quickly_are_a_hurry() {
         let (quick, slow) = (30_000, 800_000);
-        assert!(is_hurry(2, quick));
-        assert!(is_hurry(100, slow));
-        assert!(!is_hurry(1, quick));
-        assert!(!is_hurry(2, slow));
-        assert!(!is_hurry(0, quick));
+        assert!(is_hurry(2, || quick));
+        assert!(is_hurry(100, || slow));
+        assert!(!is_hurry(1, || quick));
+        assert!(!is_hurry(2, || slow));
+        assert!(!is_hurry(0, || quick));
     }
 }

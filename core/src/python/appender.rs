@@ -5,9 +5,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
-use super::errors::InvalidError;
 use super::shared::{Shared, closed};
-use super::values::{RowValues, append_of};
+use super::values::{Method, RowValues, TakesRows, append_of, in_words, miscounted};
 use super::writer::PyRingWriter;
 use crate::arrow::Schema;
 use crate::region::clock_nanos;
@@ -24,18 +23,23 @@ pub struct PyAppender {
     pub translate: Py<PyAny>,
 }
 
-#[cold]
-fn miscounted(wanted: usize, found: usize) -> PyErr {
-    InvalidError::new_err(format!("a row needs {wanted} values; found {found}"))
+static APPEND: Method =
+    Method::of::<PyAppender>(c"append($self, *values)\n--\n\nTake a row; None is a missing value.");
+
+impl TakesRows for PyAppender {
+    const METHOD: &'static Method = &APPEND;
+
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        values: RowValues<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        in_words(&self.translate, self.try_append(py, values))?;
+        Ok(py.None().into_bound(py))
+    }
 }
 
 impl PyAppender {
-    pub fn append_row<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
-        // What is dropped outside of `attach` waits for the next call that PyO3 itself receives.
-        let in_words = |error| Python::attach(move |py| self.in_words(py, &error));
-        self.try_append(py, values).map_err(in_words)
-    }
-
     fn try_append<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<()> {
         let (wanted, found) = (self.schema.columns().len() - 1, values.len());
         if wanted != found {
@@ -74,15 +78,6 @@ impl PyAppender {
         Ok(())
     }
 
-    /// What the core raised, as it is told to users.
-    #[cold]
-    fn in_words(&self, py: Python<'_>, error: &PyErr) -> PyErr {
-        match self.translate.bind(py).call1((error.value(py),)) {
-            Ok(translated) => PyErr::from_value(translated),
-            Err(failed) => failed,
-        }
-    }
-
     /// Rows with a missing value or text become records of their own, after those that wait.
     fn append_alone<'py>(
         &self,
@@ -103,6 +98,6 @@ impl PyAppender {
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let flushed = self.shared.lock(py).and_then(|mut inner| Ok(inner.flush()?));
-        flushed.map_err(|error| self.in_words(py, &error))
+        in_words(&self.translate, flushed)
     }
 }

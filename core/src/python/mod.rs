@@ -19,6 +19,7 @@ mod mapping;
 mod pipeline;
 mod reader;
 mod rhai;
+mod rows;
 mod schema;
 mod shared;
 mod values;
@@ -51,6 +52,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::PyLocated>()?;
     module.add_class::<copied::PyCopied>()?;
     module.add_class::<appender::PyAppender>()?;
+    module.add_class::<rows::PyRows>()?;
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<walk::PyWalk>()?;
     module.add_class::<watch::PyWatch>()?;

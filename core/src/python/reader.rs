@@ -63,7 +63,7 @@ impl PyRingReader {
         sequence: u64,
         timeout_secs: f64,
         into: &Bound<'_, PyCopied>,
-    ) -> PyResult<Option<PlainFrame>> {
+    ) -> PyResult<Option<Frame>> {
         // Relaxed: who closes it and who goes on are told apart by Python, if at all.
         if self.closed.load(Ordering::Relaxed) {
             return Err(closed());
@@ -78,7 +78,7 @@ impl PyRingReader {
         let payload = copied(py, &self.ring, &located)?;
         self.ring.verify(&located)?;
         into.get().fill(&located.frame, payload)?;
-        Ok(Some(plain(&located.frame)))
+        Ok(Some(located.frame))
     }
 
     fn format(&self) -> PyResult<&Format> {

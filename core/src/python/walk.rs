@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::copied::{PlainFrame, PyCopied};
+use super::LONG_COPY;
+use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::InvalidError;
 use super::reader::PyRingReader;
 
@@ -24,6 +25,8 @@ pub struct PyWalk {
 /// Where a walk is, and what it has given.
 struct Place {
     ring: Ring,
+    /// The last record that was given, and the one before it.
+    given: [Option<Py<PyAny>>; 2],
     /// The record that comes next.
     sequence: u64,
     /// Rows before it, where they are known.
@@ -52,6 +55,14 @@ impl Place {
         self.records += 1;
         self.rows = self.rows.wrapping_add(rows);
         self.last_nanos = Some(last_nanos);
+    }
+
+    /// Keeps a record for a while. A loop drops the one before when it gets the next, which would be
+    /// done with cold caches where it slept in between; held here, it is dropped before the next sleep.
+    fn keep(&mut self, record: Option<Py<PyAny>>) {
+        debug_assert!(self.given[1].is_none());
+        self.given.swap(0, 1);
+        self.given[0] = record;
     }
 }
 
@@ -83,17 +94,22 @@ impl PyWalk {
 
     /// The next record; nothing after the timeout.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (ring, sequence) = {
-            let place = self.place();
-            (place.ring.clone_ref(py), place.sequence)
+        let (ring, sequence, dropped) = {
+            let mut place = self.place();
+            (place.ring.clone_ref(py), place.sequence, place.given[1].take())
         };
+        drop(dropped);
         // Made before the record is there: what is left to do after waking is done with cold caches.
         let record = self.make.bind(py).call1((&ring.layout,))?;
         let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
         let Some(frame) = reader.next(py, sequence, self.patience_secs, into)? else {
             return Ok(None);
         };
-        self.place().note(frame);
+        let small = frame.payload_len as usize <= LONG_COPY;
+        let mut place = self.place();
+        place.note(plain(&frame));
+        place.keep(small.then(|| record.clone().unbind()));
+        drop(place);
         Ok(Some(record))
     }
 
@@ -131,7 +147,9 @@ impl PyWalk {
         sequence: u64,
     ) -> Self {
         let ring = Ring { reader, layout };
-        let place = Place { ring, sequence, row: None, records: 0, rows: 0, last_nanos: None };
+        let given = [None, None];
+        let place =
+            Place { ring, given, sequence, row: None, records: 0, rows: 0, last_nanos: None };
         Self { make, patience_secs, place: Mutex::new(place), walking: AtomicBool::new(false) }
     }
 

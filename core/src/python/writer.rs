@@ -5,19 +5,20 @@ use std::sync::{Arc, Mutex};
 
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PyList;
 
 use super::LONG_COPY;
 use super::appender::PyAppender;
 use super::columns::{OwnedColumn, bytes_of, is_block};
 use super::errors::InvalidError;
 use super::loan::PyLoan;
+use super::rows::PyRows;
 use super::schema::PySchema;
 use super::shared::{Inner, Pending, Shared, blame, closed};
 use crate::alarm::Alarm;
 use crate::arrow::{ColumnData, Encoder, RowBatch, Schema};
 use crate::layout::record_len;
-use crate::region::{clock_nanos, coarse_clock_nanos};
+use crate::region::clock_nanos;
 use crate::ring::{Origin, RingWriter};
 
 /// The owner of a ring; threads may share it.
@@ -145,25 +146,10 @@ impl PyRingWriter {
         &self.generation
     }
 
-    fn append(
-        &self,
-        py: Python<'_>,
-        time_nanos: i64,
-        values: &Bound<'_, PyTuple>,
-    ) -> PyResult<u64> {
-        let (wanted, found) = (self.schema.columns().len() - 1, values.len());
-        if wanted != found {
-            let text = format!("a row needs {wanted} values; found {found}");
-            return Err(InvalidError::new_err(text));
-        }
-        let mut inner = self.shared.lock(py)?;
-        inner.hail();
-        if inner.fill_row(py, &self.schema, time_nanos, values.iter_borrowed())? {
-            let (ring, encoder) = inner.ready()?;
-            return Ok(encoder.write_row(ring, time_nanos, coarse_clock_nanos())?);
-        }
-        drop(inner);
-        self.append_slowly(py, time_nanos, values.iter_borrowed())
+    fn rows(slf: Bound<'_, Self>, translate: Py<PyAny>) -> PyRows {
+        let writer = slf.get();
+        let (shared, schema) = (Arc::clone(&writer.shared), Arc::clone(&writer.schema));
+        PyRows { writer: slf.unbind(), shared, schema, translate }
     }
 
     fn write(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import ringdaq_core as core
 
@@ -21,6 +19,8 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
     moment: the message's head, validity bits, text.
     """
 
+    __slots__ = ()
+
     @property
     def _layout(self) -> Layout:  # type: ignore[override]
         layout: Layout = self.owner.layout
@@ -31,7 +31,7 @@ class PlacedRecord(core.Located, Record):  # type: ignore[override]
         # Before Python 3.12, no stub can say that something is a buffer.
         return memoryview(self)  # type: ignore[arg-type]
 
-    @cached_property
+    @property
     def _head(self) -> bytes:  # type: ignore[override]
         try:
             return self.head()

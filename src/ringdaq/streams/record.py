@@ -36,6 +36,9 @@ class Record:
     One of `view` lies in shared memory, and is only to be trusted after the view was left.
     """
 
+    # Without a dictionary of its own, a record is made and dropped in half the time.
+    __slots__ = ()
+
     _layout: Layout
     _head: bytes | None = None
     """A copy of the message's head, for a payload that the writer may overwrite meanwhile."""
@@ -212,6 +215,8 @@ class CopiedRecord(core.Copied, Record):  # type: ignore[override]
     Whoever follows a ring makes it before the record is there, since what is left to do after
     waking is done with cold caches.
     """
+
+    __slots__ = ()
 
     @property
     def _layout(self) -> Layout:  # type: ignore[override]

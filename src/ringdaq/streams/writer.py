@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate
 
 import ringdaq_core as core
 
@@ -39,10 +40,29 @@ def _period(spec: StreamSpec) -> tuple[int, int]:
     return NANOS_PER_SEC * rate.denominator, rate.numerator
 
 
+def _refusal(stream: str, text: str) -> StreamError:
+    return StreamError(f"stream {stream!r}: {text}", stream=stream)
+
+
+def _in_words(stream: str, path: Path, error: Exception) -> Exception:
+    """What the core raised, as it is told to users."""
+    if isinstance(error, CORE_ERRORS):
+        return stream_error(error, stream, path)
+    if isinstance(error, (TypeError, OverflowError)):
+        return _refusal(stream, str(error))
+    return error
+
+
 class StreamWriter:
     """The one writer of a ring; threads may share it.
 
     It never waits for a reader: when the ring is full, the oldest records go.
+    """
+
+    append: Callable[Concatenate[int, ...], int]
+    """Write a row, its time and then its values, as one record; returns its sequence number.
+
+    `None` is a missing value. Takes no named arguments.
     """
 
     def __init__(self, writer: core.RingWriter, spec: StreamSpec, path: Path) -> None:
@@ -50,6 +70,10 @@ class StreamWriter:
         self.spec = spec
         self.path = path
         self.generation: str = writer.generation
+        # Without this object in it, which is thereby gone when nobody has it any more.
+        self._error = partial(_in_words, spec.name, path)
+        # The core's own function: a Python function around it would cost as much again.
+        self.append = writer.rows(self._error).append
         self._reader: core.RingReader | None = None
         self._reader_lock = threading.Lock()
 
@@ -78,13 +102,6 @@ class StreamWriter:
             f"stream {spec.name!r}: {_TRIES} generations were taken by others: {directory}",
             stream=spec.name,
         )
-
-    def append(self, time_nanos: int, *values: object) -> int:
-        """Write one row as one record; returns its sequence number. `None` is a missing value."""
-        try:
-            return self._core.append(time_nanos, values)
-        except _REFUSED as error:
-            raise self._error(error) from None
 
     def appender(self, *, rows: int = 256, deadline_secs: float = 0.0008) -> Appender:
         """A quicker way in for single rows, stamped by the core; a stream has one.
@@ -196,13 +213,6 @@ class StreamWriter:
         except _REFUSED as error:
             raise self._error(error) from None
 
-    def _error(self, error: Exception) -> Exception:
-        if isinstance(error, CORE_ERRORS):
-            return stream_error(error, self.spec.name, self.path)
-        if isinstance(error, (TypeError, OverflowError)):
-            return self._refusal(str(error))
-        return error
-
     def _check_kind(self, kind: str) -> None:
         if self.spec.kind != kind:
             what = {"rows": "rows need", "samples": "a block needs"}[kind]
@@ -220,4 +230,4 @@ class StreamWriter:
             raise self._refusal(f"rows need the columns {sorted(wanted)}; found {sorted(columns)}")
 
     def _refusal(self, text: str) -> StreamError:
-        return StreamError(f"stream {self.spec.name!r}: {text}", stream=self.spec.name)
+        return _refusal(self.spec.name, text)
