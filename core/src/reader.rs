@@ -1,6 +1,9 @@
 //! The reading half of the protocol. It writes nothing and holds nothing.
+//!
+//! What a record is found and confirmed with is inlined into whoever reads, for the reason that the
+//! writer gives: who has just woken up finds nothing of it in the caches.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::RingError;
 use crate::frame::Frame;
@@ -52,14 +55,41 @@ pub struct Statistics {
 pub struct Reader<M> {
     memory: M,
     geometry: Geometry,
+    remembered: Mutex<Positions>,
+}
+
+/// The last positions that a reader knew.
+#[derive(Debug, Default)]
+struct Positions {
     /// Pairs of a sequence number and the rows before it.
-    remembered: Mutex<[(u64, u64); REMEMBERED]>,
+    known: [(u64, u64); REMEMBERED],
+    /// Where the newest of them is.
+    newest: usize,
+}
+
+impl Positions {
+    fn rows_before(&self, sequence: u64) -> Option<u64> {
+        self.known.iter().find(|(known, _)| *known == sequence).map(|(_, rows)| *rows)
+    }
+
+    #[inline(always)]
+    fn note(&mut self, sequence: u64, rows: u64) {
+        if self.known[self.newest % REMEMBERED].0 != sequence {
+            self.newest = (self.newest + 1) % REMEMBERED;
+            self.known[self.newest] = (sequence, rows);
+        }
+    }
+}
+
+#[cold]
+fn misnumbered(wanted: u64, found: u64) -> RingError {
+    RingError::corrupt(format!("record {wanted} was looked for; found record {found}"))
 }
 
 impl<M: Memory> Reader<M> {
     /// Begins to read.
     pub fn new(memory: M, geometry: Geometry) -> Self {
-        let reader = Self { memory, geometry, remembered: Mutex::new([(0, 0); REMEMBERED]) };
+        let reader = Self { memory, geometry, remembered: Mutex::default() };
         let next = reader.next_sequence();
         if let Some(rows) = reader.indexed_rows_before(next) {
             reader.remember(next, rows);
@@ -78,24 +108,28 @@ impl<M: Memory> Reader<M> {
     }
 
     /// The sequence number of the record that will be committed next.
+    #[inline(always)]
     pub fn next_sequence(&self) -> u64 {
         // Acquire: pairs with the release that commits, so every record below is whole.
         self.memory.load(NEXT_SEQUENCE_AT, Ordering::Acquire)
     }
 
     /// The sequence number of the oldest record left.
+    #[inline(always)]
     pub fn oldest_sequence(&self) -> u64 {
         // Relaxed: only a hint where it stands alone; `is_intact` puts a fence before it.
         self.memory.load(OLDEST_SEQUENCE_AT, Ordering::Relaxed)
     }
 
     /// Whether the writer has closed the ring.
+    #[inline(always)]
     pub fn is_closed(&self) -> bool {
         // Acquire: pairs with the release in `close`; a later look at `next_sequence` is final.
         self.memory.load(WRITER_STATE_AT, Ordering::Acquire) & CLOSED != 0
     }
 
     /// Whether everything copied or looked at so far of a record was whole.
+    #[inline(always)]
     pub fn is_intact(&self, sequence: u64) -> bool {
         // Pairs with the release fence of the writer's eviction: had any byte looked at before come
         // from a newer record, the load below would see that this one is gone.
@@ -104,6 +138,7 @@ impl<M: Memory> Reader<M> {
     }
 
     /// Finds a record and checks its frame.
+    #[inline(always)]
     pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
         let next = self.next_sequence();
         if sequence >= next {
@@ -119,11 +154,13 @@ impl<M: Memory> Reader<M> {
     }
 
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
+    #[inline(always)]
     pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
         self.memory.copy_out(located.payload_at, into);
     }
 
     /// Confirms that a record was whole until now, else says what is lost.
+    #[inline(always)]
     pub fn verify(&self, located: &Located) -> Result<(), RingError> {
         let frame = &located.frame;
         if !self.is_intact(frame.sequence) {
@@ -190,6 +227,7 @@ impl<M: Memory> Reader<M> {
     }
 
     /// What a reader that wanted `sequence` has lost.
+    #[cold]
     pub fn overrun(&self, sequence: u64) -> RingError {
         for _ in 0..MAX_TRIES {
             let resume_at = self.oldest_sequence();
@@ -210,7 +248,8 @@ impl<M: Memory> Reader<M> {
 
     /// Rows in all records before one; `None` where neither the index nor this reader knows.
     pub fn rows_before(&self, sequence: u64) -> Option<u64> {
-        self.indexed_rows_before(sequence).or_else(|| self.remembered_rows_before(sequence))
+        let remembered = || self.remembered().rows_before(sequence);
+        self.indexed_rows_before(sequence).or_else(remembered)
     }
 
     fn indexed_rows_before(&self, sequence: u64) -> Option<u64> {
@@ -222,19 +261,16 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    fn remembered_rows_before(&self, sequence: u64) -> Option<u64> {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.iter().find(|(known, _)| *known == sequence).map(|(_, rows)| *rows)
+    fn remembered(&self) -> MutexGuard<'_, Positions> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline(always)]
     fn remember(&self, sequence: u64, rows: u64) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered[0].0 != sequence {
-            remembered.rotate_right(1);
-            remembered[0] = (sequence, rows);
-        }
+        self.remembered().note(sequence, rows);
     }
 
+    #[inline(always)]
     fn look_up(&self, sequence: u64) -> Result<Located, RingError> {
         let Entry { offset, .. } = read_entry(&self.memory, &self.geometry, sequence)
             .ok_or_else(|| self.damaged_entry(sequence))?;
@@ -247,14 +283,12 @@ impl<M: Memory> Reader<M> {
         self.memory.copy_out(at, &mut bytes);
         let frame = Frame::from_bytes(&bytes, room)?;
         if frame.skip || frame.sequence != sequence {
-            return Err(RingError::corrupt(format!(
-                "record {sequence} was looked for; found record {}",
-                frame.sequence
-            )));
+            return Err(misnumbered(sequence, frame.sequence));
         }
         Ok(Located { frame, payload_at: at + FRAME_SIZE })
     }
 
+    #[cold]
     fn damaged_entry(&self, sequence: u64) -> RingError {
         RingError::corrupt(format!("the ring's index does not know record {sequence}"))
     }

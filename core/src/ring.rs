@@ -334,6 +334,7 @@ impl RingReader {
     }
 
     /// Whether a record is still there, so that what was seen of it was whole.
+    #[inline(always)]
     pub fn is_intact(&self, sequence: u64) -> bool {
         self.reader.is_intact(sequence)
     }
@@ -358,6 +359,7 @@ impl RingReader {
     }
 
     /// Finds a record of a ring whose file had its size a moment ago.
+    #[inline(always)]
     pub fn locate_again(&self, sequence: u64) -> Result<Located, RingError> {
         self.reader.locate(sequence)
     }
@@ -379,6 +381,7 @@ impl RingReader {
     }
 
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
+    #[inline(always)]
     pub fn copy_payload(&self, located: &Located, into: &mut [u8]) {
         self.reader.copy_payload(located, into);
     }
@@ -405,6 +408,7 @@ impl RingReader {
     }
 
     /// Confirms that a record was whole until now, else says what is lost.
+    #[inline(always)]
     pub fn verify(&self, located: &Located) -> Result<(), RingError> {
         self.reader.verify(located)
     }

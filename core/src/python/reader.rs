@@ -122,6 +122,7 @@ fn detached_if<T: Send>(long: bool, py: Python<'_>, work: impl Send + FnOnce() -
 type Copies<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>);
 
 /// The bytes of a new object that nobody has seen yet; they are to be written before they are read.
+#[inline(always)]
 fn new_bytes<'py>(py: Python<'py>, len: usize) -> PyResult<(Bound<'py, PyBytes>, &'py mut [u8])> {
     // SAFETY: without a source, this makes a bytes object of that length or raises.
     let object = unsafe {
@@ -138,6 +139,7 @@ fn new_bytes<'py>(py: Python<'py>, len: usize) -> PyResult<(Bound<'py, PyBytes>,
 }
 
 /// Copies a payload into a new bytes object.
+#[inline(always)]
 fn copied<'py>(
     py: Python<'py>,
     reader: &RingReader,
