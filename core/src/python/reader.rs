@@ -56,13 +56,14 @@ impl PyRingReader {
         &self.ring
     }
 
-    /// `wait` and `read` in one; nothing after the timeout.
-    pub fn next(
+    /// `wait` and `read` in one, into that room if it has the length; nothing after the timeout.
+    pub fn next<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         sequence: u64,
         timeout_secs: f64,
-        into: &Bound<'_, PyCopied>,
+        into: &Bound<'py, PyCopied>,
+        room: Room<'py>,
     ) -> PyResult<Option<Frame>> {
         // Relaxed: who closes it and who goes on are told apart by Python, if at all.
         if self.closed.load(Ordering::Relaxed) {
@@ -75,7 +76,8 @@ impl PyRingReader {
             Ok(located) => located,
             Err(_) => self.ring.locate(sequence)?,
         };
-        let payload = copied(py, &self.ring, &located)?;
+        let room = room.of(py, located.frame.payload_len as usize)?;
+        let payload = room.copied(py, &self.ring, &located);
         self.ring.verify(&located)?;
         into.get().fill(&located.frame, payload)?;
         Ok(Some(located.frame))
@@ -121,38 +123,50 @@ fn detached_if<T: Send>(long: bool, py: Python<'_>, work: impl Send + FnOnce() -
 /// Frames as bytes, rows before the first, rows of all, payloads.
 type Copies<'py> = (Bound<'py, PyBytes>, u64, u64, Bound<'py, PyBytes>);
 
-/// The bytes of a new object that nobody has seen yet; they are to be written before they are read.
-#[inline(always)]
-fn new_bytes<'py>(py: Python<'py>, len: usize) -> PyResult<(Bound<'py, PyBytes>, &'py mut [u8])> {
-    // SAFETY: without a source, this makes a bytes object of that length or raises.
-    let object = unsafe {
-        let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
-        Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
-    };
-    // SAFETY: the object is new and nobody else's, so its bytes may be written; the pointer is valid
-    // for `len` bytes for as long as `object` lives, and the callers keep it with the bytes.
-    let bytes = unsafe {
-        let start = ffi::PyBytes_AsString(object.as_ptr()).cast::<u8>();
-        std::slice::from_raw_parts_mut(start, len)
-    };
-    Ok((object, bytes))
+/// A new bytes object that nobody has seen yet; it is to be written before it is read.
+pub struct Room<'py> {
+    object: Bound<'py, PyBytes>,
+    bytes: &'py mut [u8],
 }
 
-/// Copies a payload into a new bytes object.
-#[inline(always)]
-fn copied<'py>(
-    py: Python<'py>,
-    reader: &RingReader,
-    located: &Located,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let len = located.frame.payload_len as usize;
-    let (object, bytes) = new_bytes(py, len)?;
-    if len > LONG_COPY {
-        py.detach(|| reader.copy_payload(located, bytes));
-    } else {
-        reader.copy_payload(located, bytes);
+impl<'py> Room<'py> {
+    #[inline(always)]
+    pub fn new(py: Python<'py>, len: usize) -> PyResult<Self> {
+        // SAFETY: without a source, this makes a bytes object of that length or raises.
+        let object = unsafe {
+            let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
+            Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
+        };
+        // SAFETY: the object is new and nobody else's, so its bytes may be written; the pointer is
+        // valid for `len` bytes for as long as `object` lives, which is kept with them.
+        let bytes = unsafe {
+            let start = ffi::PyBytes_AsString(object.as_ptr()).cast::<u8>();
+            std::slice::from_raw_parts_mut(start, len)
+        };
+        Ok(Self { object, bytes })
     }
-    Ok(object)
+
+    /// The same room if it has that length, else other one.
+    #[inline(always)]
+    fn of(self, py: Python<'py>, len: usize) -> PyResult<Self> {
+        if self.bytes.len() == len { Ok(self) } else { Self::new(py, len) }
+    }
+
+    /// Copies a payload of just that length.
+    #[inline(always)]
+    fn copied(
+        self,
+        py: Python<'py>,
+        reader: &RingReader,
+        located: &Located,
+    ) -> Bound<'py, PyBytes> {
+        if self.bytes.len() > LONG_COPY {
+            py.detach(|| reader.copy_payload(located, self.bytes));
+        } else {
+            reader.copy_payload(located, self.bytes);
+        }
+        self.object
+    }
 }
 
 /// A record in the mapping.
@@ -370,7 +384,8 @@ impl PyRingReader {
         sequence: u64,
     ) -> PyResult<(PlainFrame, Bound<'py, PyBytes>)> {
         let located = self.ring.locate(sequence)?;
-        let payload = copied(py, &self.ring, &located)?;
+        let room = Room::new(py, located.frame.payload_len as usize)?;
+        let payload = room.copied(py, &self.ring, &located);
         self.ring.verify(&located)?;
         Ok((plain(&located.frame), payload))
     }
@@ -405,7 +420,7 @@ impl PyRingReader {
         let many = max_bytes > LONG_COPY as u64;
         let found = detached_if(many, py, || locate_many(&self.ring, (sequence, end), max_bytes))?;
         let len = payload_bytes(&found);
-        let (payloads, bytes) = new_bytes(py, len)?;
+        let Room { object: payloads, bytes } = Room::new(py, len)?;
         let count = detached_if(len > LONG_COPY, py, || copy_many(&self.ring, &found, bytes))?;
         let whole = &found[..count];
         let payloads = match count == found.len() {

@@ -2,7 +2,7 @@
 //! for it than copying does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use super::LONG_COPY;
 use super::copied::{PlainFrame, PyCopied, plain};
 use super::errors::InvalidError;
-use super::reader::PyRingReader;
+use super::reader::{PyRingReader, Room};
+use crate::frame::Frame;
 
 /// Gives one record after the other. What else may happen is for a subclass.
 #[pyclass(name = "Walk", module = "ringdaq_core", frozen, subclass)]
@@ -24,9 +25,11 @@ pub struct PyWalk {
 
 /// Where a walk is, and what it has given.
 struct Place {
-    ring: Ring,
+    ring: Arc<Ring>,
     /// The last record that was given, and the one before it.
     given: [Option<Py<PyAny>>; 2],
+    /// Bytes of the last record, 0 if it was long.
+    payload_len: usize,
     /// The record that comes next.
     sequence: u64,
     /// Rows before it, where they are known.
@@ -42,12 +45,6 @@ struct Ring {
     layout: Py<PyAny>,
 }
 
-impl Ring {
-    fn clone_ref(&self, py: Python<'_>) -> Self {
-        Self { reader: self.reader.clone_ref(py), layout: self.layout.clone_ref(py) }
-    }
-}
-
 impl Place {
     fn note(&mut self, (rows, _, last_nanos, first_row): PlainFrame) {
         self.sequence = self.sequence.wrapping_add(1);
@@ -57,12 +54,16 @@ impl Place {
         self.last_nanos = Some(last_nanos);
     }
 
-    /// Keeps a record for a while. A loop drops the one before when it gets the next, which would be
-    /// done with cold caches where it slept in between; held here, it is dropped before the next sleep.
-    fn keep(&mut self, record: Option<Py<PyAny>>) {
-        debug_assert!(self.given[1].is_none());
+    /// Notes a record, and keeps it for a while unless it is long. A loop drops the one before when it
+    /// gets this one, which would be done with cold caches where it slept in between; held here, it is
+    /// dropped before the next sleep.
+    fn take(&mut self, frame: &Frame, record: &Bound<'_, PyAny>) {
+        self.note(plain(frame));
+        let len = frame.payload_len as usize;
+        let kept = (len <= LONG_COPY).then(|| record.clone().unbind());
+        self.payload_len = if kept.is_some() { len } else { 0 };
         self.given.swap(0, 1);
-        self.given[0] = record;
+        self.given[0] = kept;
     }
 }
 
@@ -94,22 +95,19 @@ impl PyWalk {
 
     /// The next record; nothing after the timeout.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (ring, sequence, dropped) = {
+        let (ring, sequence, expected, dropped) = {
             let mut place = self.place();
-            (place.ring.clone_ref(py), place.sequence, place.given[1].take())
+            (Arc::clone(&place.ring), place.sequence, place.payload_len, place.given[1].take())
         };
         drop(dropped);
         // Made before the record is there: what is left to do after waking is done with cold caches.
         let record = self.make.bind(py).call1((&ring.layout,))?;
+        let room = Room::new(py, expected)?;
         let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
-        let Some(frame) = reader.next(py, sequence, self.patience_secs, into)? else {
+        let Some(frame) = reader.next(py, sequence, self.patience_secs, into, room)? else {
             return Ok(None);
         };
-        let small = frame.payload_len as usize <= LONG_COPY;
-        let mut place = self.place();
-        place.note(plain(&frame));
-        place.keep(small.then(|| record.clone().unbind()));
-        drop(place);
+        self.place().take(&frame, &record);
         Ok(Some(record))
     }
 
@@ -146,10 +144,16 @@ impl PyWalk {
         layout: Py<PyAny>,
         sequence: u64,
     ) -> Self {
-        let ring = Ring { reader, layout };
-        let given = [None, None];
-        let place =
-            Place { ring, given, sequence, row: None, records: 0, rows: 0, last_nanos: None };
+        let place = Place {
+            ring: Arc::new(Ring { reader, layout }),
+            given: [None, None],
+            payload_len: 0,
+            sequence,
+            row: None,
+            records: 0,
+            rows: 0,
+            last_nanos: None,
+        };
         Self { make, patience_secs, place: Mutex::new(place), walking: AtomicBool::new(false) }
     }
 
@@ -198,7 +202,7 @@ impl PyWalk {
         let before = {
             let mut place = self.place();
             (place.sequence, place.row) = (0, Some(0));
-            std::mem::replace(&mut place.ring, Ring { reader, layout })
+            std::mem::replace(&mut place.ring, Arc::new(Ring { reader, layout }))
         };
         // What is dropped may call Python.
         drop(before);
