@@ -276,7 +276,8 @@ def _sleep_on(reader: StreamReader, told: int) -> None:
     _ready()
     used = time.process_time_ns()
     for record in records:
-        late.append(clock() - record.last_nanos)
+        seen = clock()
+        late.append(seen - record.last_nanos)
         if len(late) == 1:
             used = time.process_time_ns()
         if len(late) == told:

@@ -192,10 +192,10 @@ impl RingWriter {
     /// sleeps alone, and to fetch what will be written.
     #[inline(always)]
     pub fn hail(&self, payload_len: usize) {
-        self.writer.expect(payload_len);
         if payload_len <= SOON_BYTES {
             self.ringer.hail();
         }
+        self.writer.expect(payload_len);
     }
 
     /// Publishes a filled slot, wakes who waits for it, and returns its sequence number.
