@@ -1,11 +1,10 @@
 //! A record that was copied out of its ring.
 
-use std::sync::OnceLock;
-
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::errors::InvalidError;
+use super::once::Once;
 use crate::frame::Frame;
 
 /// Rows, first and last time, rows before.
@@ -22,7 +21,7 @@ struct Content {
 #[pyclass(name = "Copied", module = "ringdaq_core", frozen, subclass)]
 pub struct PyCopied {
     owner: Py<PyAny>,
-    content: OnceLock<Content>,
+    content: Once<Content>,
 }
 
 /// A frame as Python sees it.
@@ -32,6 +31,7 @@ pub fn plain(frame: &Frame) -> PlainFrame {
 
 impl PyCopied {
     /// Puts in what was copied.
+    #[inline(always)]
     pub fn fill(&self, frame: &Frame, payload: Bound<'_, PyBytes>) -> PyResult<()> {
         let payload = payload.into_any().unbind();
         let content = Content { sequence: frame.sequence, frame: plain(frame), payload };
@@ -59,7 +59,7 @@ impl PyCopied {
         frame: Option<PlainFrame>,
         payload: Option<Py<PyAny>>,
     ) -> Self {
-        let content = OnceLock::new();
+        let content = Once::new();
         if let (Some(frame), Some(payload)) = (frame, payload) {
             let _ = content.set(Content { sequence, frame, payload });
         }

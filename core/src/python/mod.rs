@@ -16,6 +16,7 @@ mod keeping;
 mod loan;
 mod looking;
 mod mapping;
+mod once;
 mod pipeline;
 mod reader;
 mod rhai;
