@@ -12,6 +12,9 @@ pub trait Memory {
 
     /// Copies bulk bytes out. They may be torn: use them only after a check that they were not.
     fn copy_out(&self, at: usize, into: &mut [u8]);
+
+    /// Begins to fetch bytes that are soon looked at, where a processor can be asked to.
+    fn fetch(&self, _at: usize, _len: usize) {}
 }
 
 /// Bytes that only this writer changes.
@@ -46,6 +49,11 @@ impl<M: Memory + ?Sized> Memory for std::sync::Arc<M> {
     #[inline(always)]
     fn copy_out(&self, at: usize, into: &mut [u8]) {
         (**self).copy_out(at, into);
+    }
+
+    #[inline(always)]
+    fn fetch(&self, at: usize, len: usize) {
+        (**self).fetch(at, len);
     }
 }
 

@@ -20,6 +20,9 @@ const MAX_TRIES: usize = 1000;
 /// How many positions a reader remembers, to count the rows of an overrun.
 const REMEMBERED: usize = 8;
 
+/// The rest of a long record is fetched well enough while it is read.
+const SOON_BYTES: usize = 512;
+
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located {
@@ -135,6 +138,14 @@ impl<M: Memory> Reader<M> {
         // from a newer record, the load below would see that this one is gone.
         fence(Ordering::Acquire);
         self.oldest_sequence() <= sequence
+    }
+
+    /// Begins to fetch a record that has just been committed: it lies in the writer's caches.
+    #[inline(always)]
+    pub fn fetch(&self, sequence: u64) {
+        if let Some(entry) = read_entry(&self.memory, &self.geometry, sequence) {
+            self.memory.fetch(self.geometry.data_at(entry.offset), SOON_BYTES);
+        }
     }
 
     /// Finds a record and checks its frame.

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use crate::error::RingError;
 use crate::layout::HEADER_SIZE;
-use crate::long_copy::{LINE, copy_past_caches, expect_line};
+use crate::long_copy::{LINE, copy_past_caches, expect_line, fetch_line};
 use crate::memory::{Memory, MemoryMut};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -292,6 +292,14 @@ impl Region {
         assert!(fits, "{len} bytes at {at} lie beyond a mapping of {} bytes", self.len);
     }
 
+    /// The addresses of the lines of a range, as far as it is in bounds.
+    #[inline(always)]
+    fn lines(&self, at: usize, len: usize) -> impl Iterator<Item = *const u8> {
+        let end = at.saturating_add(len).min(self.len);
+        // SAFETY: in bounds.
+        (at..end).step_by(LINE).map(|at| unsafe { self.address().add(at) })
+    }
+
     #[inline(always)]
     fn word(&self, at: usize) -> &AtomicU64 {
         self.check_range(at, 8);
@@ -328,6 +336,11 @@ impl Memory for Region {
             )
         }
     }
+
+    #[inline(always)]
+    fn fetch(&self, at: usize, len: usize) {
+        self.lines(at, len).for_each(fetch_line);
+    }
 }
 
 impl MemoryMut for Region {
@@ -348,10 +361,6 @@ impl MemoryMut for Region {
 
     #[inline(always)]
     fn expect(&self, at: usize, len: usize) {
-        let end = (at + len).min(self.len);
-        for at in (at..end).step_by(LINE) {
-            // SAFETY: in bounds.
-            expect_line(unsafe { self.start.as_ptr().add(at) });
-        }
+        self.lines(at, len).for_each(expect_line);
     }
 }

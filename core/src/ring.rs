@@ -499,6 +499,9 @@ impl RingReader {
         }
         let due = wait_once(&self.reader, bell, sequence, timeout.min(LONGEST_SLEEP));
         // After a sleep in vain, the ring is not looked at before its size was asked for.
+        if due {
+            self.reader.fetch(sequence);
+        }
         let next = if due { self.reader.next_sequence() } else { sequence };
         let came = next.saturating_sub(sequence);
         let hurried = is_hurry(came, || clock_nanos() - begun);
