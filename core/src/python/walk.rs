@@ -57,13 +57,14 @@ impl Place {
     /// Notes a record, and keeps it for a while unless it is long. A loop drops the one before when it
     /// gets this one, which would be done with cold caches where it slept in between; held here, it is
     /// dropped before the next sleep.
-    fn take(&mut self, frame: &Frame, record: &Bound<'_, PyAny>) {
+    #[inline(always)]
+    fn take(&mut self, frame: &Frame, record: Py<PyAny>) {
         self.note(plain(frame));
         let len = frame.payload_len as usize;
-        let kept = (len <= LONG_COPY).then(|| record.clone().unbind());
-        self.payload_len = if kept.is_some() { len } else { 0 };
+        let is_long = len > LONG_COPY;
+        self.payload_len = if is_long { 0 } else { len };
         self.given.swap(0, 1);
-        self.given[0] = kept;
+        self.given[0] = (!is_long).then_some(record);
     }
 }
 
@@ -102,12 +103,13 @@ impl PyWalk {
         drop(dropped);
         // Made before the record is there: what is left to do after waking is done with cold caches.
         let record = self.make.bind(py).call1((&ring.layout,))?;
+        let kept = record.clone().unbind();
         let room = Room::new(py, expected)?;
         let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
         let Some(frame) = reader.next(py, sequence, self.patience_secs, into, room)? else {
             return Ok(None);
         };
-        self.place().take(&frame, &record);
+        self.place().take(&frame, kept);
         Ok(Some(record))
     }
 
