@@ -29,7 +29,9 @@ pub struct Frame {
 
 #[inline(always)]
 fn word(bytes: &[u8; FRAME_SIZE], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
 }
 
 #[cold]

@@ -151,17 +151,32 @@ impl<M: Memory> Reader<M> {
     /// Finds a record and checks its frame.
     #[inline(always)]
     pub fn locate(&self, sequence: u64) -> Result<Located, RingError> {
+        let located = self.locate_to_verify(sequence)?;
+        self.remember(sequence, located.frame.first_row);
+        Ok(located)
+    }
+
+    /// The same for who verifies what was located, and until then asks for nothing that was lost.
+    #[inline(always)]
+    pub fn locate_to_verify(&self, sequence: u64) -> Result<Located, RingError> {
         let next = self.next_sequence();
         if sequence >= next {
             return Err(RingError::NotYetWritten { sequence, next });
         }
-        let found = self.look_up(sequence);
-        if !self.is_intact(sequence) {
-            return Err(self.overrun(sequence));
+        match self.look_up(sequence) {
+            Ok(located) if self.is_intact(sequence) => Ok(located),
+            found => Err(self.failure(sequence, found)),
         }
-        let located = found?;
-        self.remember(sequence, located.frame.first_row);
-        Ok(located)
+    }
+
+    /// What became of a record that was looked up in vain.
+    #[cold]
+    fn failure(&self, sequence: u64, found: Result<Located, RingError>) -> RingError {
+        match found {
+            // The writer came by meanwhile, so that it may look damaged.
+            Err(error) if self.is_intact(sequence) => error,
+            _ => self.overrun(sequence),
+        }
     }
 
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
@@ -175,6 +190,7 @@ impl<M: Memory> Reader<M> {
     pub fn verify(&self, located: &Located) -> Result<(), RingError> {
         let frame = &located.frame;
         if !self.is_intact(frame.sequence) {
+            self.remember(frame.sequence, frame.first_row);
             return Err(self.overrun(frame.sequence));
         }
         // A damaged frame may hold any number; wrong rows are then all that comes of it.

@@ -288,8 +288,10 @@ impl Region {
 
     #[inline(always)]
     fn check_range(&self, at: usize, len: usize) {
-        let fits = at.checked_add(len).is_some_and(|end| end <= self.len);
-        assert!(fits, "{len} bytes at {at} lie beyond a mapping of {} bytes", self.len);
+        // Not an `assert!`, which puts what it would say where it can be seen, each time.
+        if self.len.checked_sub(len).is_none_or(|last| at > last) {
+            out_of_range(at, len, self.len);
+        }
     }
 
     /// The addresses of the lines of a range, as far as it is in bounds.
@@ -303,11 +305,23 @@ impl Region {
     #[inline(always)]
     fn word(&self, at: usize) -> &AtomicU64 {
         self.check_range(at, 8);
-        assert!(at.is_multiple_of(8), "the word at {at} is not aligned");
+        if !at.is_multiple_of(8) {
+            out_of_line(at);
+        }
         // SAFETY: in bounds and aligned (a mapping begins at a page), alive as long as `self`, and
         // every process treats these words as atomics only.
         unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(at).cast()) }
     }
+}
+
+#[cold]
+fn out_of_range(at: usize, len: usize, whole: usize) -> ! {
+    panic!("{len} bytes at {at} lie beyond a mapping of {whole} bytes");
+}
+
+#[cold]
+fn out_of_line(at: usize) -> ! {
+    panic!("the word at {at} is not aligned");
 }
 
 impl Drop for Region {

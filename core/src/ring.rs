@@ -358,10 +358,10 @@ impl RingReader {
         }
     }
 
-    /// Finds a record of a ring whose file had its size a moment ago.
+    /// Finds a record that is verified later, in a ring whose file had its size a moment ago.
     #[inline(always)]
     pub fn locate_again(&self, sequence: u64) -> Result<Located, RingError> {
-        self.reader.locate(sequence)
+        self.reader.locate_to_verify(sequence)
     }
 
     /// The bytes of a located record's payload, where they lie. They may change at any moment.
