@@ -43,6 +43,16 @@ impl<B: Bell> Debt<B> {
         &self.bell
     }
 
+    /// Begins to wake a reader that sleeps alone, for a record that is about to be committed.
+    ///
+    /// A hint: it may miss one, and `Ringer::tell` after the commit does not.
+    #[inline(always)]
+    pub fn hail(&self) {
+        if waiting(&self.bell) == Waiting::Somebody {
+            ring_bell(&self.bell);
+        }
+    }
+
     /// What the thread does until the end: `pause` lets a tick pass, `park` sleeps until it is called
     /// or for no reason.
     pub fn pay(&self, pause: impl Fn(), park: impl Fn()) {
@@ -92,14 +102,9 @@ impl<B: Bell, P: Payer> Ringer<B, P> {
         Self { debt, payer, woken_nanos: i64::MIN / 2 }
     }
 
-    /// Begins to wake a reader that sleeps alone, for a record that is about to be committed.
-    ///
-    /// A hint: it may miss one, and `tell` after the commit does not.
-    #[inline(always)]
-    pub fn hail(&self) {
-        if waiting(&self.debt.bell) == Waiting::Somebody {
-            self.tell_now();
-        }
+    /// What is shared with the thread that pays.
+    pub fn debt(&self) -> &Arc<Debt<B>> {
+        &self.debt
     }
 
     /// Wakes whoever waits, now or soon; to be called after each commit.

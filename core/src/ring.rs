@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::arrow::decode::head_len;
 use crate::bell::WakeFile;
-use crate::debt::LazyRinger;
+use crate::debt::{Debt, LazyRinger};
 use crate::error::RingError;
 use crate::layout::{ALIGNMENT, Constants, Geometry, HEADER_SIZE, MAX_SCHEMA_LEN};
 use crate::maker::Maker;
@@ -105,6 +105,12 @@ fn build(
     Ok((region, wake))
 }
 
+/// Whether a record of so many bytes is committed before whoever is hailed has woken up.
+#[inline(always)]
+pub fn is_soon(payload_len: usize) -> bool {
+    payload_len <= SOON_BYTES
+}
+
 impl RingWriter {
     /// Makes a ring at a path where nothing is yet.
     ///
@@ -192,9 +198,20 @@ impl RingWriter {
     /// sleeps alone, and to fetch what will be written.
     #[inline(always)]
     pub fn hail(&self, payload_len: usize) {
-        if payload_len <= SOON_BYTES {
-            self.ringer.hail();
+        if is_soon(payload_len) {
+            self.debt().hail();
         }
+        self.expect(payload_len);
+    }
+
+    /// What is told of records, for who hails by itself.
+    pub fn debt(&self) -> &Arc<Debt<WakeFile>> {
+        self.ringer.debt()
+    }
+
+    /// Begins to fetch what a record of so many bytes will be written to.
+    #[inline(always)]
+    pub fn expect(&self, payload_len: usize) {
         self.writer.expect(payload_len);
     }
 

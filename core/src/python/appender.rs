@@ -59,7 +59,8 @@ impl PyAppender {
         if pending.is_idle(clock) {
             // Nobody waits, so this row need not either; a whole record at once is the shortest way.
             pending.committed_nanos = clock;
-            inner.hail();
+            self.shared.hail();
+            inner.expect_row();
             if inner.fill_row(py, &self.schema, time_nanos, values.iter())? {
                 let (ring, encoder) = inner.ready()?;
                 encoder.write_row(ring, time_nanos, clock as u64)?;

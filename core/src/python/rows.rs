@@ -46,6 +46,7 @@ fn untimed(error: &PyErr, py: Python<'_>) -> PyErr {
 
 impl PyRows {
     fn append_row<'py>(&self, py: Python<'py>, values: RowValues<'_, 'py>) -> PyResult<u64> {
+        self.shared.hail();
         let wanted = self.schema.columns().len();
         let (time, values) = match values.split_first() {
             Some(split) if values.len() == wanted => split,
@@ -53,7 +54,7 @@ impl PyRows {
         };
         let time_nanos: i64 = time.extract().map_err(|error: PyErr| untimed(&error, py))?;
         let mut inner = self.shared.lock(py)?;
-        inner.hail();
+        inner.expect_row();
         if inner.fill_row(py, &self.schema, time_nanos, values.iter())? {
             let (ring, encoder) = inner.ready()?;
             return Ok(encoder.write_row(ring, time_nanos, coarse_clock_nanos())?);

@@ -9,15 +9,20 @@ use super::columns::put_value;
 use super::errors::{ClosedError, InvalidError};
 use crate::alarm::Alarm;
 use crate::arrow::{Column, ColumnData, ColumnKind, Encoder, RowBatch, Schema};
+use crate::bell::WakeFile;
+use crate::debt::Debt;
 use crate::error::RingError;
 use crate::maker::Maker;
 use crate::region::clock_nanos;
-use crate::ring::RingWriter;
+use crate::ring::{RingWriter, is_soon};
 
 /// The ring's owner and whoever may write through it.
 pub struct Shared {
     pub maker: Maker,
-    pub inner: Mutex<Inner>,
+    debt: Arc<Debt<WakeFile>>,
+    /// A row is committed before whoever is hailed for it has woken up.
+    is_soon: bool,
+    inner: Mutex<Inner>,
 }
 
 pub struct Inner {
@@ -55,6 +60,25 @@ pub fn blame(py: Python<'_>, column: &Column, error: &PyErr) -> PyErr {
 }
 
 impl Shared {
+    pub fn new(ring: RingWriter, encoder: Encoder) -> Self {
+        Self {
+            maker: ring.maker(),
+            debt: Arc::clone(ring.debt()),
+            is_soon: is_soon(encoder.row_len()),
+            inner: Mutex::new(Inner { ring: Some(ring), encoder, pending: None, loaned: false }),
+        }
+    }
+
+    /// Begins to wake a reader that sleeps alone, for a row that comes. Needs no lock and none of the
+    /// values: waking takes so much longer than all of it that it begins with it. If the row is then
+    /// refused, a reader has looked in vain.
+    #[inline(always)]
+    pub fn hail(&self) {
+        if self.is_soon && self.maker.is_here() {
+            self.debt.hail();
+        }
+    }
+
     /// Refused in a fork, whose rows and counters are old copies: what it committed or closed, the
     /// maker's readers would see. A thread that did not come along may hold the lock there for ever.
     #[inline]
@@ -89,11 +113,11 @@ impl Shared {
 }
 
 impl Inner {
-    /// Prepares the ring for the row that comes.
+    /// Begins to fetch what the row that comes will be written to.
     #[inline(always)]
-    pub fn hail(&self) {
+    pub fn expect_row(&self) {
         if let (Some(ring), false) = (&self.ring, self.loaned) {
-            ring.hail(self.encoder.row_len());
+            ring.expect(self.encoder.row_len());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The writer.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
@@ -128,10 +128,9 @@ impl PyRingWriter {
         let (sequence, offset, rows) = origin.unwrap_or_default();
         let (origin, message) = (Origin { sequence, offset, rows }, schema.0.message());
         let ring = RingWriter::create_at(&path, message, capacity_bytes, smallest, origin)?;
-        let (maker, generation) = (ring.maker(), ring.constants().generation);
+        let generation = ring.constants().generation;
         let generation = generation.iter().map(|byte| format!("{byte:02x}")).collect();
-        let inner = Inner { ring: Some(ring), encoder, pending: None, loaned: false };
-        let shared = Arc::new(Shared { maker, inner: Mutex::new(inner) });
+        let shared = Arc::new(Shared::new(ring, encoder));
         let (schema, period) = (Arc::clone(&schema.0), (period_nanos, period_rows));
         Ok(Self { shared, schema, path, generation, period })
     }
