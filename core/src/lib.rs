@@ -66,6 +66,8 @@ mod long_copy;
 #[cfg(not(loom))]
 pub mod maker;
 #[cfg(not(loom))]
+pub mod once;
+#[cfg(not(loom))]
 pub mod region;
 #[cfg(all(feature = "rhai", not(loom)))]
 pub mod rhai;

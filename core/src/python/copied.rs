@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::errors::InvalidError;
-use super::once::Once;
 use crate::frame::Frame;
+use crate::once::Once;
 
 /// Rows, first and last time, rows before.
 pub type PlainFrame = (u64, i64, i64, u64);

@@ -16,7 +16,6 @@ mod keeping;
 mod loan;
 mod looking;
 mod mapping;
-mod once;
 mod pipeline;
 mod reader;
 mod rhai;

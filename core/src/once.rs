@@ -13,6 +13,7 @@ const FILLING: u8 = 1;
 const FULL: u8 = 2;
 
 /// Room for a value.
+#[derive(Debug)]
 pub struct Once<T> {
     state: AtomicU8,
     value: UnsafeCell<MaybeUninit<T>>,
@@ -20,6 +21,12 @@ pub struct Once<T> {
 
 // SAFETY: one thread alone writes the value, before any other sees it; afterwards all only read it.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<T> Once<T> {
     /// Nothing yet.
@@ -57,6 +64,51 @@ impl<T> Drop for Once<T> {
         if *self.state.get_mut() == FULL {
             // SAFETY: it was written, and nobody else has it any more.
             unsafe { self.value.get_mut().assume_init_drop() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_second_value_is_given_back() {
+        let once = Once::new();
+        assert_eq!(once.get(), None::<&String>);
+        assert_eq!(once.set("first".to_owned()), Ok(()));
+        assert_eq!(once.set("second".to_owned()), Err("second".to_owned()));
+        assert_eq!(once.get(), Some(&"first".to_owned()));
+    }
+
+    #[test]
+    fn what_is_in_it_is_dropped_with_it() {
+        let value = Arc::new(());
+        let once = Once::new();
+        assert!(once.set(Arc::clone(&value)).is_ok());
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(once);
+        assert_eq!(Arc::strong_count(&value), 1);
+        drop(Once::<Arc<()>>::new());
+    }
+
+    #[test]
+    fn of_many_threads_one_puts_its_value_in_and_all_see_it_whole() {
+        for _ in 0..200 {
+            let once = Once::new();
+            let race = |number: u64| (once.set([number; 8]).is_ok(), once.get().copied());
+            let race = &race;
+            let ends: Vec<_> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || race(n))).collect();
+                threads.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(ends.iter().filter(|(won, _)| *won).count(), 1);
+            let winner = *once.get().unwrap();
+            assert_eq!(winner, [winner[0]; 8]);
+            assert!(ends.iter().filter_map(|(_, seen)| *seen).all(|value| value == winner));
         }
     }
 }
