@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import sys
 import threading
 
 import pytest
 import ringdaq_core as core
 
 from ringdaq.errors import OverrunError, StreamError, WriterGoneError
+from ringdaq.model import Channel, StreamSpec
 from ringdaq.streams import StreamReader, StreamWriter, attach
 from ringdaq.streams import waiting as waiting_module
 
@@ -20,6 +22,13 @@ def create(directory, spec, capacity_bytes=4096):
 
 def value(record):
     return int(record.columns()["x"][0])
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """A writer of texts, so that records are as long as a test wants them."""
+    spec = StreamSpec("notes", "rows", (Channel("note", "string"),))
+    return create(tmp_path, spec, capacity_bytes=1 << 20)
 
 
 async def collect(following):
@@ -201,6 +210,50 @@ def test_a_quick_writer_does_not_keep_other_tasks_from_running(tmp_path, scalar_
 
     run(work())
     writer.close()
+
+
+def test_a_row_that_is_refused_wakes_nobody_for_good(tmp_path, scalar_spec):
+    writer = create(tmp_path, scalar_spec)
+    following = StreamReader.open(writer.path).follow("oldest", timeout=DEADLINE_SECS)
+    found = []
+    reading = threading.Thread(target=lambda: found.append(value(next(following))))
+    reading.start()
+    for _ in range(1000):
+        with pytest.raises(StreamError):
+            writer.append(1, "one")
+    writer.append(1, 1)
+    reading.join()
+    assert found == [1]
+
+
+ONLY_HERE = 2
+"""References to an object that a test holds, as `sys.getrefcount` counts them."""
+
+
+def test_a_follower_lets_go_of_what_it_gave(notes):
+    for number in range(3):
+        notes.append(number, "short")
+    following = StreamReader.open(notes.path).follow("oldest")
+    payload = next(following).payload
+    next(following)
+    next(following)
+    assert sys.getrefcount(payload) == ONLY_HERE
+
+
+def test_a_follower_keeps_no_long_record(notes):
+    notes.append(1, "a" * 100_000)
+    payload = next(StreamReader.open(notes.path).follow("oldest")).payload
+    assert sys.getrefcount(payload) == ONLY_HERE
+
+
+def test_records_of_changing_length_are_whole(notes):
+    lengths = [5, 5, 300, 0, 5, 90_000, 5, 90_000, 70, 70]
+    texts = [str(number) * length for number, length in enumerate(lengths)]
+    following = StreamReader.open(notes.path).follow("oldest")
+    for number, text in enumerate(texts):
+        notes.append(number, text)
+    notes.close()
+    assert [record.columns()["note"][0] for record in following] == texts
 
 
 def test_a_coroutine_learns_of_a_dead_writer(tmp_path, scalar_spec, way):

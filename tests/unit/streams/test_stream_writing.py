@@ -1,5 +1,6 @@
 """What goes into a ring comes out of it, or is refused in words."""
 
+import gc
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from ringdaq.errors import ClosedStreamError, RingSpaceError, StreamError
 from ringdaq.model import NUMERIC_DTYPES, Channel, StreamSpec
-from ringdaq.streams import StreamReader
+from ringdaq.streams import StreamReader, StreamWriter
 
 
 def test_a_row_comes_back(make_writer, rows_spec):
@@ -27,6 +28,49 @@ def test_a_row_comes_back(make_writer, rows_spec):
         assert [c.tolist() for c in columns.values()] == [[5], [1.5], [-3], [True], ["hé"]]
         assert columns["count"].dtype == np.int16
         assert record.masks() == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((), "needs 1 values; found 0"),
+        ((5,), "needs 1 values; found 0"),
+        ((5, 1, 2), "needs 1 values; found 2"),
+        (("now", 1), "a row's time: 'str' object"),
+        ((1.5, 1), "a row's time: 'float' object"),
+        ((2**63, 1), "a row's time: "),
+        ((5, "one"), "channel \"x\""),
+    ],
+)
+def test_a_row_that_is_none_is_refused_and_leaves_nothing(make_writer, scalar_spec, row, words):
+    writer = make_writer(scalar_spec)
+    assert writer.append(4, 0) == 0
+    with pytest.raises(StreamError, match=words):
+        writer.append(*row)
+    assert writer.append(6, 1) == 1
+    assert writer.statistics().rows == 2
+
+
+def test_any_integer_is_a_time(make_writer, scalar_spec):
+    writer = make_writer(scalar_spec)
+    writer.append(np.int64(2**62 + 1), 7)
+    assert StreamReader.open(writer.path).read(0).last_nanos == 2**62 + 1
+
+
+def test_a_writer_is_gone_when_nobody_has_it(tmp_path, scalar_spec):
+    writer = StreamWriter.create(tmp_path, scalar_spec, capacity_bytes=1 << 16)
+    append = writer.append
+    with StreamReader.open(writer.path) as reader:
+        gc.disable()
+        try:
+            del writer
+            append(1, 1)
+            assert reader.writer_alive
+            del append
+            assert not reader.writer_alive
+        finally:
+            gc.enable()
+        assert reader.read(0).columns()["x"].tolist() == [1]
 
 
 def test_missing_values_are_marked_and_floats_are_nan(make_writer, rows_spec):
