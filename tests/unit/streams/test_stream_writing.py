@@ -39,7 +39,7 @@ def test_a_row_comes_back(make_writer, rows_spec):
         (("now", 1), "a row's time: 'str' object"),
         ((1.5, 1), "a row's time: 'float' object"),
         ((2**63, 1), "a row's time: "),
-        ((5, "one"), "channel \"x\""),
+        ((5, "one"), 'channel "x"'),
     ],
 )
 def test_a_row_that_is_none_is_refused_and_leaves_nothing(make_writer, scalar_spec, row, words):
