@@ -76,7 +76,7 @@ impl PyRingReader {
             Ok(located) => located,
             Err(_) => self.ring.locate(sequence)?,
         };
-        let room = room.of(py, located.frame.payload_len as usize)?;
+        let room = room.with_length(py, located.frame.payload_len as usize)?;
         let payload = room.copied(py, &self.ring, &located);
         self.ring.verify(&located)?;
         into.get().fill(&located.frame, payload)?;
@@ -146,9 +146,9 @@ impl<'py> Room<'py> {
         Ok(Self { object, bytes })
     }
 
-    /// The same room if it has that length, else other one.
+    /// The same room if it has that length, else another.
     #[inline(always)]
-    fn of(self, py: Python<'py>, len: usize) -> PyResult<Self> {
+    fn with_length(self, py: Python<'py>, len: usize) -> PyResult<Self> {
         if self.bytes.len() == len { Ok(self) } else { Self::new(py, len) }
     }
 

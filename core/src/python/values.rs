@@ -113,7 +113,7 @@ unsafe extern "C" fn append<T: TakesRows>(
     }
 }
 
-/// Does what a call is to do; its error in the words of `translate`, which is called with it.
+/// What a call gives; an error in the words of `translate`, which is called with it.
 pub fn in_words<T>(translate: &Py<PyAny>, result: PyResult<T>) -> PyResult<T> {
     // What is dropped outside of `attach` waits for the next call that PyO3 itself receives.
     result.map_err(|error| Python::attach(move |py| translated(py, translate, &error)))
