@@ -143,9 +143,9 @@ impl<M: Memory> Reader<M> {
     /// Begins to fetch a record that has just been committed: it lies in the writer's caches.
     #[inline(always)]
     pub fn fetch(&self, sequence: u64) {
-        if let Some(entry) = read_entry(&self.memory, &self.geometry, sequence) {
-            self.memory.fetch(self.geometry.data_at(entry.offset), SOON_BYTES);
-        }
+        // Relaxed, and not checked: a wrong offset leads to other bytes of the ring, in vain.
+        let offset = self.memory.load(self.geometry.entry_at(sequence) + 8, Ordering::Relaxed);
+        self.memory.fetch(self.geometry.data_at(offset), SOON_BYTES);
     }
 
     /// Finds a record and checks its frame.
@@ -188,13 +188,21 @@ impl<M: Memory> Reader<M> {
     /// Confirms that a record was whole until now, else says what is lost.
     #[inline(always)]
     pub fn verify(&self, located: &Located) -> Result<(), RingError> {
+        self.confirm(located)?;
+        let frame = &located.frame;
+        // A damaged frame may hold any number; wrong rows are then all that comes of it.
+        self.remember(frame.sequence.wrapping_add(1), frame.first_row.wrapping_add(frame.rows));
+        Ok(())
+    }
+
+    /// The same for who remembers its place by itself, and says so before it looks for the next one.
+    #[inline(always)]
+    pub fn confirm(&self, located: &Located) -> Result<(), RingError> {
         let frame = &located.frame;
         if !self.is_intact(frame.sequence) {
             self.remember(frame.sequence, frame.first_row);
             return Err(self.overrun(frame.sequence));
         }
-        // A damaged frame may hold any number; wrong rows are then all that comes of it.
-        self.remember(frame.sequence.wrapping_add(1), frame.first_row.wrapping_add(frame.rows));
         Ok(())
     }
 
@@ -292,8 +300,9 @@ impl<M: Memory> Reader<M> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that there are so many rows before a record, which an overrun is counted by.
     #[inline(always)]
-    fn remember(&self, sequence: u64, rows: u64) {
+    pub fn remember(&self, sequence: u64, rows: u64) {
         self.remembered().note(sequence, rows);
     }
 

@@ -56,11 +56,12 @@ impl PyRingReader {
         &self.ring
     }
 
-    /// `wait` and `read` in one, into that room if it has the length; nothing after the timeout.
+    /// `wait` and `read` in one, into that room if it has the length; nothing after the timeout. The
+    /// rows before the record are those that the caller knows of.
     pub fn next<'py>(
         &self,
         py: Python<'py>,
-        sequence: u64,
+        (sequence, row): (u64, Option<u64>),
         timeout_secs: f64,
         into: &Bound<'py, PyCopied>,
         room: Room<'py>,
@@ -68,6 +69,9 @@ impl PyRingReader {
         // Relaxed: who closes it and who goes on are told apart by Python, if at all.
         if self.closed.load(Ordering::Relaxed) {
             return Err(closed());
+        }
+        if let Some(row) = row {
+            self.ring.protocol().remember(sequence, row);
         }
         if !self.wait(py, sequence, timeout_secs)? {
             return Ok(None);
@@ -78,7 +82,7 @@ impl PyRingReader {
         };
         let room = room.with_length(py, located.frame.payload_len as usize)?;
         let payload = room.copied(py, &self.ring, &located);
-        self.ring.verify(&located)?;
+        self.ring.protocol().confirm(&located)?;
         into.get().fill(&located.frame, payload)?;
         Ok(Some(located.frame))
     }

@@ -96,9 +96,10 @@ impl PyWalk {
 
     /// The next record; nothing after the timeout.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (ring, sequence, expected, dropped) = {
+        let (ring, from, expected, dropped) = {
             let mut place = self.place();
-            (Arc::clone(&place.ring), place.sequence, place.payload_len, place.given[1].take())
+            let from = (place.sequence, place.row);
+            (Arc::clone(&place.ring), from, place.payload_len, place.given[1].take())
         };
         drop(dropped);
         // Made before the record is there: what is left to do after waking is done with cold caches.
@@ -106,7 +107,7 @@ impl PyWalk {
         let kept = record.clone().unbind();
         let room = Room::new(py, expected)?;
         let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
-        let Some(frame) = reader.next(py, sequence, self.patience_secs, into, room)? else {
+        let Some(frame) = reader.next(py, from, self.patience_secs, into, room)? else {
             return Ok(None);
         };
         self.place().take(&frame, kept);
