@@ -90,4 +90,5 @@ def test_what_children_use_is_not_put_down_to_others() -> None:
         used = calm._children_secs()
         child.communicate(b"\n")
     assert used - before >= 0.4
-    assert calm._children_secs() <= before
+    # Children of other tests, if there are any, go on.
+    assert used - calm._children_secs() >= 0.2
