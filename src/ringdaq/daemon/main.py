@@ -190,6 +190,7 @@ class Daemon:
             self._desk.expect([run_id])
         self._server.start()
         self._let_children_go()
+        self._tell_sandbox()
         self._spares.start()
         for source in (self._sweeper, *self._sources):
             source.start()
@@ -202,7 +203,6 @@ class Daemon:
             grpc_address=self._api.grpc_address,
             websocket_address=self._api.websocket_address,
         )
-        self._tell_sandbox()
         self._queue.start()
         log.info("ready: rig %r, control socket %s", self.rig.name, self._server.path)
 
