@@ -32,6 +32,7 @@ __all__ = [
     "RingWriter",
     "Rows",
     "RingReader",
+    "Viewer",
     "Walk",
     "Watch",
     "append_durably",
@@ -423,11 +424,7 @@ class RingReader:
 
     @property
     def next_sequence(self) -> int:
-        """The number of the record that comes next; for loops, at the cost of one look.
-
-        A file without its header is found in the first look of each tick of the coarse clock, which
-        is some milliseconds.
-        """
+        """The number of the record that comes next, as in `Viewer`."""
 
     @property
     def oldest_sequence(self) -> int: ...
@@ -537,6 +534,38 @@ class Walk:
 
     def note(self, record: Copied) -> None:
         """Take the record that comes next for given."""
+
+@disjoint_base
+class Viewer:
+    """Looks at a ring again and again; made for a subclass.
+
+    What is seen is what `make` makes of the reader, a sequence number or `None`, and this object.
+    Errors are raised as `in_words` has them, which is called with the error and the sequence
+    number. Windows are what `view_window` returns.
+    """
+
+    def __new__(cls, reader: RingReader, make: Callable[..., Any]) -> Self: ...
+    @property
+    def next_sequence(self) -> int:
+        """Sequence number of the record that will be committed next; one look at the ring.
+
+        A file that was cut is found in the first look of each tick of the coarse clock, which is
+        some milliseconds; so it is by `view` without a sequence number.
+        """
+
+    def view(
+        self,
+        sequence: int | None = None,
+        *,
+        window_secs: float | None = None,
+        since: object = None,
+        until: object = None,
+    ) -> Any:
+        """Look at a record, or a window as in `window`, where it lies, without a copy.
+
+        Without a sequence number it is the newest record. Leaving the context raises `OverrunError`
+        if the writer came by meanwhile: then what was seen may be mixed, and is to be thrown away.
+        """
 
 @final
 class Watch:

@@ -34,13 +34,10 @@ fn word(bytes: &[u8; FRAME_SIZE], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-#[cold]
-fn damaged(sync: u32, crc: u32, wanted: u32) -> RingError {
-    RingError::corrupt(if sync != SYNC_RECORD && sync != SYNC_SKIP {
-        format!("a record begins with {SYNC_RECORD:#010x}; found {sync:#010x}")
-    } else {
-        format!("the record's frame should have the checksum {wanted:#010x}; found {crc:#010x}")
-    })
+#[inline(always)]
+fn sync_and_crc(bytes: &[u8; FRAME_SIZE]) -> (u32, u32) {
+    let first = word(bytes, 0);
+    (first as u32, (first >> 32) as u32)
 }
 
 impl Frame {
@@ -75,14 +72,29 @@ impl Frame {
     /// Checks the bytes of a frame that has `room` bytes before the end of the data region.
     #[inline(always)]
     pub fn from_bytes(bytes: &[u8; FRAME_SIZE], room: u64) -> Result<Self, RingError> {
-        let sync = word(bytes, 0) as u32;
-        let crc = (word(bytes, 0) >> 32) as u32;
-        let wanted = checksum(bytes);
-        if (sync != SYNC_RECORD && sync != SYNC_SKIP) || crc != wanted {
-            return Err(damaged(sync, crc, wanted));
-        }
-        let frame = Self {
-            skip: sync == SYNC_SKIP,
+        Self::sound(bytes, room).ok_or_else(|| Self::damage(bytes, room))
+    }
+
+    /// The same for who need not know what is wrong. One way out alone: each other one would be paid
+    /// for with copies of the frame.
+    #[inline(always)]
+    pub fn sound(bytes: &[u8; FRAME_SIZE], room: u64) -> Option<Self> {
+        let (sync, crc) = sync_and_crc(bytes);
+        let frame = Self::of(bytes);
+        let is_sound = (sync == SYNC_RECORD || sync == SYNC_SKIP)
+            && crc == checksum(bytes)
+            && frame.length >= FRAME_SIZE as u64
+            && frame.length.is_multiple_of(ALIGNMENT)
+            && frame.length <= room
+            && frame.payload_len <= frame.length - FRAME_SIZE as u64;
+        is_sound.then_some(frame)
+    }
+
+    /// What the bytes say, whatever that is.
+    #[inline(always)]
+    fn of(bytes: &[u8; FRAME_SIZE]) -> Self {
+        Self {
+            skip: sync_and_crc(bytes).0 == SYNC_SKIP,
             length: word(bytes, offset_of!(FrameLayout, length)),
             sequence: word(bytes, offset_of!(FrameLayout, sequence)),
             first_nanos: word(bytes, offset_of!(FrameLayout, first_nanos)) as i64,
@@ -90,27 +102,24 @@ impl Frame {
             first_row: word(bytes, offset_of!(FrameLayout, first_row)),
             rows: word(bytes, offset_of!(FrameLayout, rows)),
             payload_len: word(bytes, offset_of!(FrameLayout, payload_len)),
-        };
-        frame.check_length(room)?;
-        Ok(frame)
+        }
     }
 
-    #[inline(always)]
-    fn check_length(&self, room: u64) -> Result<(), RingError> {
-        let payload_room = self.length.saturating_sub(FRAME_SIZE as u64);
-        let sane = self.length >= FRAME_SIZE as u64
-            && self.length.is_multiple_of(ALIGNMENT)
-            && self.length <= room
-            && self.payload_len <= payload_room;
-        if sane { Ok(()) } else { Err(self.misplaced(room)) }
-    }
-
+    /// What is wrong with bytes that are no frame.
     #[cold]
-    fn misplaced(&self, room: u64) -> RingError {
-        RingError::corrupt(format!(
-            "a record of {} bytes with {} bytes of payload cannot lie where {room} bytes are left",
-            self.length, self.payload_len
-        ))
+    fn damage(bytes: &[u8; FRAME_SIZE], room: u64) -> RingError {
+        let ((sync, crc), wanted) = (sync_and_crc(bytes), checksum(bytes));
+        let Self { length, payload_len, .. } = Self::of(bytes);
+        RingError::corrupt(if sync != SYNC_RECORD && sync != SYNC_SKIP {
+            format!("a record begins with {SYNC_RECORD:#010x}; found {sync:#010x}")
+        } else if crc != wanted {
+            format!("the record's frame should have the checksum {wanted:#010x}; found {crc:#010x}")
+        } else {
+            format!(
+                "a record of {length} bytes with {payload_len} bytes of payload cannot lie where \
+                 {room} bytes are left"
+            )
+        })
     }
 }
 

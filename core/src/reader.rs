@@ -159,24 +159,27 @@ impl<M: Memory> Reader<M> {
     /// The same for who verifies what was located, and until then asks for nothing that was lost.
     #[inline(always)]
     pub fn locate_to_verify(&self, sequence: u64) -> Result<Located, RingError> {
-        let next = self.next_sequence();
-        if sequence >= next {
-            return Err(RingError::NotYetWritten { sequence, next });
-        }
-        match self.look_up(sequence) {
-            Ok(located) if self.is_intact(sequence) => Ok(located),
-            found => Err(self.failure(sequence, found)),
-        }
+        self.locate_or_none(sequence).ok_or_else(|| self.failure(sequence))
     }
 
-    /// What became of a record that was looked up in vain.
+    /// The same for who then asks another way.
+    #[inline(always)]
+    pub fn locate_or_none(&self, sequence: u64) -> Option<Located> {
+        let is_there = sequence < self.next_sequence();
+        let found = if is_there { self.look_up(sequence) } else { None };
+        found.filter(|_| self.is_intact(sequence))
+    }
+
+    /// What became of a record that was looked for in vain.
     #[cold]
-    fn failure(&self, sequence: u64, found: Result<Located, RingError>) -> RingError {
-        match found {
-            // The writer came by meanwhile, so that it may look damaged.
-            Err(error) if self.is_intact(sequence) => error,
-            _ => self.overrun(sequence),
+    fn failure(&self, sequence: u64) -> RingError {
+        let next = self.next_sequence();
+        if sequence >= next {
+            return RingError::NotYetWritten { sequence, next };
         }
+        let damage = self.damage(sequence);
+        // The writer may have come by meanwhile, so that it looked damaged.
+        if self.is_intact(sequence) { damage } else { self.overrun(sequence) }
     }
 
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
@@ -306,22 +309,41 @@ impl<M: Memory> Reader<M> {
         self.remembered().note(sequence, rows);
     }
 
+    /// Where a record lies, unless what leads there or its frame is damaged.
     #[inline(always)]
-    fn look_up(&self, sequence: u64) -> Result<Located, RingError> {
-        let Entry { offset, .. } = read_entry(&self.memory, &self.geometry, sequence)
-            .ok_or_else(|| self.damaged_entry(sequence))?;
+    fn look_up(&self, sequence: u64) -> Option<Located> {
+        let entry = read_entry(&self.memory, &self.geometry, sequence)?;
+        let (at, room, bytes) = self.frame_at(entry)?;
+        let frame = Frame::sound(&bytes, room)?;
+        let is_it = !frame.skip && frame.sequence == sequence;
+        is_it.then_some(Located { frame, payload_at: at + FRAME_SIZE })
+    }
+
+    /// File offset of the frame that an entry leads to, bytes from there to the data's end, and those
+    /// of the frame; nothing if no frame can lie there.
+    #[inline(always)]
+    fn frame_at(&self, Entry { offset, .. }: Entry) -> Option<(usize, u64, [u8; FRAME_SIZE])> {
         let at = self.geometry.data_at(offset);
         let room = self.geometry.capacity - offset % self.geometry.capacity;
         if room < FRAME_SIZE as u64 || offset % 8 != 0 {
-            return Err(self.damaged_entry(sequence));
+            return None;
         }
         let mut bytes = [0; FRAME_SIZE];
         self.memory.copy_out(at, &mut bytes);
-        let frame = Frame::from_bytes(&bytes, room)?;
-        if frame.skip || frame.sequence != sequence {
-            return Err(misnumbered(sequence, frame.sequence));
+        Some((at, room, bytes))
+    }
+
+    /// What is wrong with a record that `look_up` does not find.
+    #[cold]
+    fn damage(&self, sequence: u64) -> RingError {
+        let entry = read_entry(&self.memory, &self.geometry, sequence);
+        let Some((_, room, bytes)) = entry.and_then(|entry| self.frame_at(entry)) else {
+            return self.damaged_entry(sequence);
+        };
+        match Frame::from_bytes(&bytes, room) {
+            Err(error) => error,
+            Ok(frame) => misnumbered(sequence, frame.sequence),
         }
-        Ok(Located { frame, payload_at: at + FRAME_SIZE })
     }
 
     #[cold]

@@ -274,7 +274,7 @@ pub struct RingReader {
     wake: OnceLock<WakeFile>,
     /// Records came in a hurry while this reader slept the last time.
     hurried: AtomicBool,
-    /// Tick of the coarse clock in which `glance` asked whether the header is there.
+    /// Tick of the coarse clock in which `check_lately` asked for the file's size.
     sized_nanos: AtomicU64,
 }
 
@@ -364,7 +364,7 @@ impl RingReader {
 
     /// Finds the newest record and checks its frame.
     pub fn locate_newest(&self) -> Result<Located, RingError> {
-        self.region().check_size()?;
+        self.check_lately()?;
         self.locate_or_end(self.reader.next_sequence().saturating_sub(1))
     }
 
@@ -375,7 +375,14 @@ impl RingReader {
         }
     }
 
-    /// Finds a record that is verified later, in a ring whose file had its size a moment ago.
+    /// Finds a record that is verified later, in a ring whose file had its size a moment ago; nothing
+    /// where it is not there, or damaged.
+    #[inline(always)]
+    pub fn locate_or_none(&self, sequence: u64) -> Option<Located> {
+        self.reader.locate_or_none(sequence)
+    }
+
+    /// The same, and says why there is nothing.
     #[inline(always)]
     pub fn locate_again(&self, sequence: u64) -> Result<Located, RingError> {
         self.reader.locate_to_verify(sequence)
@@ -450,16 +457,25 @@ impl RingReader {
         self.reader.next_sequence()
     }
 
-    /// The same, for loops that look again and again: whether the header is there is asked in the
-    /// first look of each tick of the coarse clock, which is some milliseconds, as it costs ten looks.
+    /// The same, for loops that look again and again.
+    #[inline(always)]
     pub fn glance(&self) -> Result<u64, RingError> {
+        self.check_lately()?;
+        Ok(self.next_sequence())
+    }
+
+    /// `check_size` in the first look of each tick of the coarse clock, which is some milliseconds, as
+    /// asking costs ten looks. A file that is cut under somebody's looks can end them anyway: between
+    /// question and look.
+    #[inline(always)]
+    fn check_lately(&self) -> Result<(), RingError> {
         let tick = coarse_clock_nanos();
         // Relaxed, here and below: who misses that another thread has asked asks too.
         if self.sized_nanos.load(Ordering::Relaxed) != tick {
-            self.region().check_header()?;
+            self.region().check_size()?;
             self.sized_nanos.store(tick, Ordering::Relaxed);
         }
-        Ok(self.next_sequence())
+        Ok(())
     }
 
     /// The sequence number of the oldest record left.

@@ -39,7 +39,13 @@ impl PyCopied {
         filled.map_err(|_| InvalidError::new_err("this record is filled already"))
     }
 
-    /// The frame, if it is there.
+    /// The frame and the payload's bytes, if they are there.
+    pub fn found(&self, py: Python<'_>) -> Option<(PlainFrame, usize)> {
+        let content = self.content.get()?;
+        Some((content.frame, content.payload.bind(py).len().unwrap_or(0)))
+    }
+
+    /// The frame.
     pub fn plain_frame(&self) -> PyResult<PlainFrame> {
         Ok(self.content()?.frame)
     }

@@ -23,6 +23,7 @@ mod rows;
 mod schema;
 mod shared;
 mod values;
+mod viewer;
 mod walk;
 mod watch;
 mod writer;
@@ -55,6 +56,7 @@ fn ringdaq_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<rows::PyRows>()?;
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<walk::PyWalk>()?;
+    module.add_class::<viewer::PyViewer>()?;
     module.add_class::<watch::PyWatch>()?;
     module.add_class::<watch::PySleeper>()?;
     module.add_function(wrap_pyfunction!(is_owned, module)?)?;

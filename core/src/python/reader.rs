@@ -56,8 +56,22 @@ impl PyRingReader {
         &self.ring
     }
 
-    /// `wait` and `read` in one, into that room if it has the length; nothing after the timeout. The
-    /// rows before the record are those that the caller knows of.
+    /// Refuses to go on if it was closed.
+    #[inline(always)]
+    pub fn check_open(&self) -> PyResult<()> {
+        // Relaxed: who closes it and who goes on are told apart by Python, if at all.
+        if self.closed.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) }
+    }
+
+    /// `next_sequence` for who looks again and again.
+    #[inline(always)]
+    pub fn glance(&self) -> PyResult<u64> {
+        self.check_open()?;
+        Ok(self.ring.glance()?)
+    }
+
+    /// `wait` and `read` in one, into that room if it has the length; returns the payload's
+    /// bytes, nothing after the timeout. The rows before the record are those that the caller knows of.
     pub fn next<'py>(
         &self,
         py: Python<'py>,
@@ -65,26 +79,24 @@ impl PyRingReader {
         timeout_secs: f64,
         into: &Bound<'py, PyCopied>,
         room: Room<'py>,
-    ) -> PyResult<Option<Frame>> {
-        // Relaxed: who closes it and who goes on are told apart by Python, if at all.
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(closed());
-        }
+    ) -> PyResult<Option<usize>> {
+        self.check_open()?;
         if let Some(row) = row {
             self.ring.protocol().remember(sequence, row);
         }
         if !self.wait(py, sequence, timeout_secs)? {
             return Ok(None);
         }
-        let located = match self.ring.locate_again(sequence) {
-            Ok(located) => located,
-            Err(_) => self.ring.locate(sequence)?,
+        let located = match self.ring.locate_or_none(sequence) {
+            Some(located) => located,
+            None => self.ring.locate(sequence)?,
         };
-        let room = room.with_length(py, located.frame.payload_len as usize)?;
+        let payload_len = located.frame.payload_len as usize;
+        let room = room.with_length(py, payload_len)?;
         let payload = room.copied(py, &self.ring, &located);
         self.ring.protocol().confirm(&located)?;
         into.get().fill(&located.frame, payload)?;
-        Ok(Some(located.frame))
+        Ok(Some(payload_len))
     }
 
     fn format(&self) -> PyResult<&Format> {
@@ -341,7 +353,7 @@ impl PyRingReader {
 
     /// Lets nobody walk on from here.
     fn close(&self) {
-        // Relaxed: as in `next`.
+        // Relaxed: as in `check_open`.
         self.closed.store(true, Ordering::Relaxed);
     }
 

@@ -2,16 +2,15 @@
 //! for it than copying does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::LONG_COPY;
-use super::copied::{PlainFrame, PyCopied, plain};
+use super::copied::{PlainFrame, PyCopied};
 use super::errors::InvalidError;
 use super::reader::{PyRingReader, Room};
-use crate::frame::Frame;
 
 /// Gives one record after the other. What else may happen is for a subclass.
 #[pyclass(name = "Walk", module = "ringdaq_core", frozen, subclass)]
@@ -23,11 +22,20 @@ pub struct PyWalk {
     walking: AtomicBool,
 }
 
+/// A record's number, and the rows before it, where they are known.
+type Here = (u64, Option<u64>);
+
 /// Where a walk is, and what it has given.
 struct Place {
-    ring: Arc<Ring>,
-    /// The last record that was given, and the one before it.
-    given: [Option<Py<PyAny>>; 2],
+    reader: Py<PyRingReader>,
+    /// What records are made of.
+    layout: Py<PyAny>,
+    /// The last record, which may be still to come, and the one before it; not if they are long. A loop
+    /// drops the one before when it gets the next one, which would be done with cold caches where it
+    /// slept in between; held here, it is dropped before the next sleep.
+    given: [Option<Py<PyCopied>>; 2],
+    /// The last record is not noted yet.
+    is_due: bool,
     /// Bytes of the last record, 0 if it was long.
     payload_len: usize,
     /// The record that comes next.
@@ -39,12 +47,6 @@ struct Place {
     last_nanos: Option<i64>,
 }
 
-/// What is read, and the layout that its records are made of.
-struct Ring {
-    reader: Py<PyRingReader>,
-    layout: Py<PyAny>,
-}
-
 impl Place {
     fn note(&mut self, (rows, _, last_nanos, first_row): PlainFrame) {
         self.sequence = self.sequence.wrapping_add(1);
@@ -54,17 +56,14 @@ impl Place {
         self.last_nanos = Some(last_nanos);
     }
 
-    /// Notes a record, and keeps it for a while unless it is long. A loop drops the one before when it
-    /// gets this one, which would be done with cold caches where it slept in between; held here, it is
-    /// dropped before the next sleep.
-    #[inline(always)]
-    fn take(&mut self, frame: &Frame, record: Py<PyAny>) {
-        self.note(plain(frame));
-        let len = frame.payload_len as usize;
-        let is_long = len > LONG_COPY;
-        self.payload_len = if is_long { 0 } else { len };
-        self.given.swap(0, 1);
-        self.given[0] = (!is_long).then_some(record);
+    /// Notes the last record if it has come: not when it came, with cold caches, but when somebody asks.
+    fn settle(&mut self, py: Python<'_>) {
+        let last = self.given[0].as_ref().filter(|_| self.is_due);
+        if let Some((frame, len)) = last.and_then(|record| record.get().found(py)) {
+            self.note(frame);
+            self.is_due = false;
+            self.payload_len = if len > LONG_COPY { 0 } else { len };
+        }
     }
 }
 
@@ -80,8 +79,10 @@ impl Drop for Way<'_> {
 
 impl PyWalk {
     /// Nothing is called and nobody waits while it is held.
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Place> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.settle(py);
+        place
     }
 
     fn set_out(&self) -> PyResult<Way<'_>> {
@@ -96,22 +97,40 @@ impl PyWalk {
 
     /// The next record; nothing after the timeout.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (ring, from, expected, dropped) = {
-            let mut place = self.place();
-            let from = (place.sequence, place.row);
-            (Arc::clone(&place.ring), from, place.payload_len, place.given[1].take())
+        let (reader, layout, before) = {
+            let mut place = self.place(py);
+            (place.reader.clone_ref(py), place.layout.clone_ref(py), place.given[1].take())
         };
-        drop(dropped);
+        drop(before);
         // Made before the record is there: what is left to do after waking is done with cold caches.
-        let record = self.make.bind(py).call1((&ring.layout,))?;
-        let kept = record.clone().unbind();
+        let record = self.make.bind(py).call1((layout,))?.cast_into::<PyCopied>()?;
+        let (from, expected, before) = self.expect(&record);
+        drop(before);
         let room = Room::new(py, expected)?;
-        let (reader, into) = (ring.reader.get(), record.cast::<PyCopied>()?);
-        let Some(frame) = reader.next(py, from, self.patience_secs, into, room)? else {
+        let Some(len) = reader.get().next(py, from, self.patience_secs, &record, room)? else {
             return Ok(None);
         };
-        self.place().take(&frame, kept);
-        Ok(Some(record))
+        if len > LONG_COPY {
+            self.let_go(py);
+        }
+        Ok(Some(record.into_any()))
+    }
+
+    /// Takes a record for the next one; says where it is, how many bytes it may have, and what it was
+    /// kept instead of.
+    fn expect(&self, record: &Bound<'_, PyCopied>) -> (Here, usize, Option<Py<PyCopied>>) {
+        let mut place = self.place(record.py());
+        place.given.swap(0, 1);
+        let before = place.given[0].replace(record.clone().unbind());
+        place.is_due = true;
+        ((place.sequence, place.row), place.payload_len, before)
+    }
+
+    /// Keeps the last record no longer.
+    #[cold]
+    fn let_go(&self, py: Python<'_>) {
+        let last = self.place(py).given[0].take();
+        drop(last);
     }
 
     /// The next record; nothing at the end.
@@ -148,8 +167,10 @@ impl PyWalk {
         sequence: u64,
     ) -> Self {
         let place = Place {
-            ring: Arc::new(Ring { reader, layout }),
+            reader,
+            layout,
             given: [None, None],
+            is_due: false,
             payload_len: 0,
             sequence,
             row: None,
@@ -172,48 +193,49 @@ impl PyWalk {
     }
 
     #[getter]
-    fn sequence(&self) -> u64 {
-        self.place().sequence
+    fn sequence(&self, py: Python<'_>) -> u64 {
+        self.place(py).sequence
     }
 
     #[getter]
-    fn row(&self) -> Option<u64> {
-        self.place().row
+    fn row(&self, py: Python<'_>) -> Option<u64> {
+        self.place(py).row
     }
 
     #[getter]
-    fn records(&self) -> u64 {
-        self.place().records
+    fn records(&self, py: Python<'_>) -> u64 {
+        self.place(py).records
     }
 
     #[getter]
-    fn rows(&self) -> u64 {
-        self.place().rows
+    fn rows(&self, py: Python<'_>) -> u64 {
+        self.place(py).rows
     }
 
     #[getter]
-    fn last_nanos(&self) -> Option<i64> {
-        self.place().last_nanos
+    fn last_nanos(&self, py: Python<'_>) -> Option<i64> {
+        self.place(py).last_nanos
     }
 
-    fn skip_to(&self, sequence: u64, row: Option<u64>) {
-        let mut place = self.place();
+    fn skip_to(&self, py: Python<'_>, sequence: u64, row: Option<u64>) {
+        let mut place = self.place(py);
         (place.sequence, place.row) = (sequence, row);
     }
 
-    fn turn_to(&self, reader: Py<PyRingReader>, layout: Py<PyAny>) {
+    fn turn_to(&self, py: Python<'_>, reader: Py<PyRingReader>, layout: Py<PyAny>) {
         let before = {
-            let mut place = self.place();
+            let mut place = self.place(py);
             (place.sequence, place.row) = (0, Some(0));
-            std::mem::replace(&mut place.ring, Arc::new(Ring { reader, layout }))
+            let reader = std::mem::replace(&mut place.reader, reader);
+            (reader, std::mem::replace(&mut place.layout, layout))
         };
         // What is dropped may call Python.
         drop(before);
     }
 
-    fn note(&self, record: &PyCopied) -> PyResult<()> {
+    fn note(&self, py: Python<'_>, record: &PyCopied) -> PyResult<()> {
         let frame = record.plain_frame()?;
-        self.place().note(frame);
+        self.place(py).note(frame);
         Ok(())
     }
 }

@@ -79,8 +79,12 @@ def _stream_name(path: Path) -> str:
     return path.name.removesuffix(".ring").rpartition(".")[0]
 
 
-class StreamReader:
+class StreamReader(core.Viewer):
     """A reader of one generation; it maps the ring read-only and holds no lock."""
+
+    def __new__(cls, reader: core.RingReader, *_rest: object) -> Self:
+        """Begin the core's part."""
+        return super().__new__(cls, reader, PlacedRecord)
 
     def __init__(
         self, reader: core.RingReader, layout: Layout, path: Path, file: os.stat_result
@@ -148,14 +152,6 @@ class StreamReader:
         It is valid while `mapping`, or a piece of it, is referred to.
         """
         return int(np.frombuffer(self._mapping, np.uint8).ctypes.data)
-
-    @property
-    def next_sequence(self) -> int:
-        """Sequence number of the record that will be committed next; one look at the ring."""
-        try:
-            return (self._core or self.native()).next_sequence
-        except CORE_ERRORS as error:
-            raise self.error(error) from None
 
     @property
     def oldest_sequence(self) -> int:
@@ -250,40 +246,34 @@ class StreamReader:
                 continue
         raise self._too_fast()
 
-    @overload
-    def view(self, sequence: int | None = None) -> AbstractContextManager[Record]: ...
-    @overload
-    def view(
-        self,
-        sequence: None = None,
-        *,
-        window_secs: float | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
-    ) -> AbstractContextManager[Window]: ...
-    def view(
-        self,
-        sequence: int | None = None,
-        *,
-        window_secs: float | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
-    ) -> AbstractContextManager[Record] | AbstractContextManager[Window]:
-        """Look at a record, or a window as in `window`, where it lies, without a copy.
+    if TYPE_CHECKING:
 
-        Without a sequence number it is the newest record. Leaving the context raises `OverrunError`
-        if the writer came by meanwhile: then what was seen may be mixed, and is to be thrown away.
-        """
-        if window_secs is not None or since is not None or until is not None:
-            span = self.span(window_secs, since, until)
-            return WindowView(self.layout, [(self, self.sequences(span))])
-        # The same as `_in_place`; a call costs a tenth of looking at a record.
-        try:
-            return PlacedRecord(self._core or self.native(), sequence, self)
-        except CORE_ERRORS as error:
-            raise self.error(error) from None
-        except OverflowError:
-            raise self._no_sequence(sequence) from None
+        @overload  # type: ignore[override]
+        def view(self, sequence: int | None = None) -> AbstractContextManager[Record]: ...
+        @overload
+        def view(
+            self,
+            sequence: None = None,
+            *,
+            window_secs: float | None = None,
+            since: Moment | None = None,
+            until: Moment | None = None,
+        ) -> AbstractContextManager[Window]: ...
+        def view(self, *_args: object, **_window: object) -> object:
+            """Look at a record, or a window, where it lies; the core does, see there."""
+
+    def view_window(
+        self, window_secs: float | None, since: Moment | None, until: Moment | None
+    ) -> WindowView:
+        """What `view` gives for a window."""
+        span = self.span(window_secs, since, until)
+        return WindowView(self.layout, [(self, self.sequences(span))])
+
+    def in_words(self, error: Exception, sequence: int | None) -> Exception:
+        """What the core raised for a record, or for the next one, as it is told to users."""
+        if isinstance(error, CORE_ERRORS):
+            return self.error(error)
+        return self._no_sequence(sequence) if isinstance(error, OverflowError) else error
 
     def window(
         self,
@@ -423,13 +413,9 @@ class StreamReader:
             stream=self.spec.name,
         )
 
-    def _in_place(self, sequence: int | None) -> PlacedRecord:
-        try:
-            return PlacedRecord(self.native(), sequence, self)
-        except CORE_ERRORS as error:
-            raise self.error(error) from None
-        except OverflowError:
-            raise self._no_sequence(sequence) from None
+    def _in_place(self, sequence: int) -> PlacedRecord:
+        place: PlacedRecord = super().view(sequence)
+        return place
 
     def _too_fast(self) -> StreamError:
         return StreamError(f"stream {self.spec.name!r} is faster than this reader: {self.path}")

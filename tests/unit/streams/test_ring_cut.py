@@ -130,6 +130,27 @@ tell("spinning", spin)
     assert "it was cut to" in told_by(script, tmp_path)["spinning"]
 
 
+def test_who_looked_a_tick_ago_finds_a_cut_before_it_is_touched(tmp_path):
+    script = """
+import time
+coarse = lambda: time.clock_gettime_ns(6)  # CLOCK_MONOTONIC_COARSE
+for name, look in {
+    "view": lambda reader: reader.view(),
+    "next_sequence": lambda reader: reader.next_sequence,
+}.items():
+    reader = opened()
+    look(reader)
+    os.truncate(reader.path, 0)
+    tick = coarse()
+    while coarse() == tick:
+        pass
+    tell(name, lambda: look(reader))
+"""
+    told = told_by(script, tmp_path)
+    assert list(told) == ["view", "next_sequence"]
+    assert all("it was cut to 0" in said for said in told.values()), told
+
+
 def test_a_whole_ring_is_seen_as_before(make_writer, scalar_spec):
     writer = make_writer(scalar_spec)
     reader = StreamReader.open(writer.path)
