@@ -159,7 +159,7 @@ impl<M: Memory> Reader<M> {
     /// The same for who verifies what was located, and until then asks for nothing that was lost.
     #[inline(always)]
     pub fn locate_to_verify(&self, sequence: u64) -> Result<Located, RingError> {
-        self.locate_or_none(sequence).ok_or_else(|| self.failure(sequence))
+        self.locate_or_none(sequence).map_or_else(|| self.look_again(sequence), Ok)
     }
 
     /// The same for who then asks another way.
@@ -170,16 +170,16 @@ impl<M: Memory> Reader<M> {
         found.filter(|_| self.is_intact(sequence))
     }
 
-    /// What became of a record that was looked for in vain.
+    /// What became of a record that was looked for in vain; it may have come meanwhile.
     #[cold]
-    fn failure(&self, sequence: u64) -> RingError {
+    fn look_again(&self, sequence: u64) -> Result<Located, RingError> {
         let next = self.next_sequence();
         if sequence >= next {
-            return RingError::NotYetWritten { sequence, next };
+            return Err(RingError::NotYetWritten { sequence, next });
         }
-        let damage = self.damage(sequence);
-        // The writer may have come by meanwhile, so that it looked damaged.
-        if self.is_intact(sequence) { damage } else { self.overrun(sequence) }
+        let found = self.look_closely(sequence);
+        // The writer may have come by meanwhile, so that it looks damaged.
+        if self.is_intact(sequence) { found } else { Err(self.overrun(sequence)) }
     }
 
     /// Copies a located record's payload; the copy is whole only if `verify` then agrees.
@@ -333,17 +333,18 @@ impl<M: Memory> Reader<M> {
         Some((at, room, bytes))
     }
 
-    /// What is wrong with a record that `look_up` does not find.
+    /// `look_up`, and what is wrong if it finds nothing.
     #[cold]
-    fn damage(&self, sequence: u64) -> RingError {
+    fn look_closely(&self, sequence: u64) -> Result<Located, RingError> {
         let entry = read_entry(&self.memory, &self.geometry, sequence);
-        let Some((_, room, bytes)) = entry.and_then(|entry| self.frame_at(entry)) else {
-            return self.damaged_entry(sequence);
-        };
-        match Frame::from_bytes(&bytes, room) {
-            Err(error) => error,
-            Ok(frame) => misnumbered(sequence, frame.sequence),
+        let (at, room, bytes) = entry
+            .and_then(|entry| self.frame_at(entry))
+            .ok_or_else(|| self.damaged_entry(sequence))?;
+        let frame = Frame::from_bytes(&bytes, room)?;
+        if frame.skip || frame.sequence != sequence {
+            return Err(misnumbered(sequence, frame.sequence));
         }
+        Ok(Located { frame, payload_at: at + FRAME_SIZE })
     }
 
     #[cold]
