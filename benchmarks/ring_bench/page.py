@@ -39,9 +39,8 @@ Above some ten kilobytes, whatever copies once is bound by memory, and all that 
 Waking a process that sleeps on another core costs tens of microseconds whoever does it.
 What writer and reader do in Python comes on top, some microseconds with caches gone cold: the quicker a machine wakes, the larger the ratio of `wake`.
 Several sleeping readers are woken together at most every 0.8 ms (one alone at once, for every record): `sleepers_8` shows what the writer gains, and `readers_delay_us` beside it what the readers pay.
-The rows of `wake` come from an appender, which stamps them, as the C program does; `stamped_in_python` are those of `StreamWriter.append`, whose time Python takes before the call.
+The rows of `wake` come from an appender of single rows, which stamps them, as the C program does; `stamped_in_python` are those of `StreamWriter.append`, whose time Python takes before the call.
 Its ratios are medians of the rounds' own, as within a minute the machine's own wake-up swings by more than writer and reader add to it.
-Its p99 is that of rows that come less than 0.8 ms after the last, as they wait for the others of their batch.
 `wake` pins writer and reader, and the two ends of its limit, to different cores: on a core of their own both take less, and would hide what the hand-over costs.
 A row that is committed by itself costs a record; an appender commits rows that follow quickly together, and the first one after a pause at once.
 """  # noqa: E501

@@ -24,7 +24,7 @@ from ringdaq.streams import StreamReader, StreamWriter
 WAKE_ROUNDS = 3
 """As many times the rounds, as the machine's own wake-up swings by a fifth and more."""
 SLEEPERS = 8
-IDLE_SECS = 5.0
+IDLE_SECS, IDLE_ROUNDS = 3.0, 3
 CPU_MICROS = 65.0
 IDLE_PERCENT = 0.1
 BLOCK_NANOS = 399 * 250_000
@@ -94,7 +94,7 @@ def _exchange(
     Each call gives delays in ns, and the processor time of both ends in ns a message.
     """
     writer = make(directory, SCALAR, MIB)
-    append, anchor = writer.appender().append, 0 if by_hand else boot_anchor()
+    append, anchor = writer.appender(rows=1).append, 0 if by_hand else boot_anchor()
 
     def write() -> None:
         if by_hand:
@@ -117,15 +117,27 @@ def _exchange(
             writer.close()
 
 
+def _processor_nanos(pid: int) -> int:
+    """Processor time that another process has used; its clock's number as in Linux's own header."""
+    return time.clock_gettime_ns(~pid << 3 | 2)
+
+
 def _idle_percent(directory: Path, effort: Effort) -> float:
     """Processor time of a reader that waits for a silent writer, in percent of a core."""
     secs = IDLE_SECS * min(1.0, effort.share * 10)
     writer = make(directory, SCALAR, MIB)
-    with readers(writer.path, 1, "sleep") as (child,):
+
+    def share() -> float:
+        before, used = time.monotonic_ns(), _processor_nanos(child.pid)
         time.sleep(secs)
+        used = _processor_nanos(child.pid) - used
+        return used / (time.monotonic_ns() - before)
+
+    with readers(writer.path, 1, "sleep") as (child,):
+        found = statistics.median(share() for _ in range(IDLE_ROUNDS))
         writer.close()
-        used = _result(child)["used"][0]
-    return used / (secs * 1e9) * 100
+        _result(child)
+    return found * 100
 
 
 def wake_and_cpu(directory: Path, limits: Limits, effort: Effort) -> tuple[Figure, Figure]:
