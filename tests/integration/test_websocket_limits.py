@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ringdaq.gateway.records import Waiting
 from ringdaq.gateway.rings import RingHub
 from ringdaq.gateway.websocket_stream import StreamSession
 from ringdaq.model import Channel, StreamSpec
@@ -30,6 +31,8 @@ class Page:
         self.heard: list[dict[str, Any] | bytes] = []
         self.interrupts = False
         """Whether it says something as soon as a record begins."""
+        self.waiting: Sequence[Waiting] = ()
+        """What the session keeps for it."""
         self._said: asyncio.Queue[str] = asyncio.Queue()
 
     async def send(self, message: str | bytes) -> None:
@@ -72,6 +75,7 @@ class NoRuns:
 async def session(directory: Path, stream: str, rate_hz: float | None) -> AsyncIterator[Page]:
     page = Page()
     made = StreamSession(page, RingHub(directory, NoRuns()), stream)  # type: ignore[arg-type]
+    page.waiting = made._queue._queue
     made.limit(rate_hz)
     running = asyncio.create_task(made.run())
     await page.until(lambda: page.told("stream"))
@@ -91,6 +95,10 @@ def test_what_the_limit_leaves_out_is_skipped_not_lost(ring_directory: Path) -> 
                 for n in range(1, frames):
                     camera.write_frame(n, IMAGE)
                     await asyncio.sleep(0)
+                # What is read without a limit may be more than there is room for, and then is lost.
+                await page.until(
+                    lambda: page.waiting and page.waiting[-1].record.sequence == frames - 1
+                )
                 page.say(type="limit", max_rate_hz=None)
                 await page.until(lambda: page.told("record")[-1]["sequence"] == frames - 1)
             records = page.told("record")
