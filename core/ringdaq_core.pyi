@@ -423,10 +423,6 @@ class RingReader:
         """The encapsulated Arrow schema message."""
 
     @property
-    def next_sequence(self) -> int:
-        """The number of the record that comes next, as in `Viewer`."""
-
-    @property
     def oldest_sequence(self) -> int: ...
     @property
     def writer_alive(self) -> bool:

@@ -373,11 +373,6 @@ impl PyRingReader {
     }
 
     #[getter]
-    fn next_sequence(&self) -> PyResult<u64> {
-        Ok(self.ring.glance()?)
-    }
-
-    #[getter]
     fn oldest_sequence(&self) -> PyResult<u64> {
         self.ring.region().check_header()?;
         Ok(self.ring.oldest_sequence())
